@@ -1,0 +1,11 @@
+// Package keys is the life of signing keys: prepared (published, does not sign) → active (signs) → retired (published,
+// does not sign) → gone.
+//
+// A key is in the JWKS before it signs and stays there until its last token is dead, so that no standard JWKS client
+// ever meets an unknown kid. The rule is a pure function, [Policy.Next]; the elected leader's [Rotator] asks it every
+// few seconds and performs one transition per write. A [Store] fences each write by term and version, so a deposed
+// leader can do no harm. Every process serves tokens and the JWKS from its own [View] of the ring, and stops doing so
+// when that view is too old.
+//
+// Whoever can read an unsealed ring can forge tokens; stores outside the process therefore hold only sealed ones.
+package keys

@@ -1,0 +1,34 @@
+package keys
+
+import (
+	"context"
+	"errors"
+)
+
+var (
+	// ErrStale refuses a write whose term or version has moved on: somebody else leads, or wrote.
+	ErrStale = errors.New("stale term or version")
+	// ErrUnavailable means that the store could not be reached or did not answer in time; the outcome is unknown.
+	ErrUnavailable = errors.New("key store unavailable")
+)
+
+// Term numbers leaderships of one ring. It is claimed in the ring's own store, never taken from an elector, and grows by
+// one with each claim.
+type Term uint64
+
+// Version is an opaque version of the stored ring; only equality counts. Empty means that no ring exists yet.
+type Version string
+
+// Store keeps one ring. Methods may be called concurrently and honour ctx.
+type Store interface {
+	// Load returns the ring and its version; a store that was never written to answers an empty ring.
+	Load(ctx context.Context) (Ring, Version, error)
+	// Claim begins a leadership: it stores the next term and its holder by compare-and-set. It is the first act of
+	// every leadership, before the leader reads anything it will act on.
+	Claim(ctx context.Context, holder string) (Term, error)
+	// Update replaces the ring, atomically and durably, if both the term and the version are still current; otherwise
+	// it changes nothing and returns an error that wraps ErrStale. Term and holder of r are the store's to set.
+	Update(ctx context.Context, t Term, v Version, r Ring) (Version, error)
+	// Watch delivers the current version at once and then every change, the latest only; the channel closes with ctx.
+	Watch(ctx context.Context) (<-chan Version, error)
+}

@@ -1,0 +1,61 @@
+package session
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+)
+
+var (
+	// ErrInvalidGrant refuses a refresh: the session ended, expired or never existed, or the token is not ours.
+	ErrInvalidGrant = errors.New("invalid grant")
+	// ErrReuse is an ErrInvalidGrant that has just ended the session: an old refresh token was presented, so two
+	// parties hold the chain.
+	ErrReuse = fmt.Errorf("%w: refresh token reused, session ended", ErrInvalidGrant)
+	// ErrNotFound means that no live session has this ID.
+	ErrNotFound = errors.New("session not found")
+	// ErrUnavailable means that the store could not be reached or did not confirm; the outcome is unknown, repeat.
+	ErrUnavailable = errors.New("session store unavailable")
+)
+
+// ID is the random identifier of a session: the "sid" claim, 128 bits.
+type ID [16]byte
+
+// String returns the base64url form that tokens carry.
+func (id ID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+// ParseID is the inverse of [ID.String].
+func ParseID(s string) (ID, error) {
+	var id ID
+	if len(s) != 22 {
+		return ID{}, fmt.Errorf("session id: want 22 characters of base64url, have %d", len(s))
+	}
+	if _, err := base64.RawURLEncoding.Strict().Decode(id[:], []byte(s)); err != nil {
+		return ID{}, fmt.Errorf("session id: %w", err)
+	}
+	return id, nil
+}
+
+// Session is one login on one device.
+type Session struct {
+	ID         ID
+	Subject    string   // the account's stable identifier, the "sub" claim
+	Username   string   // as it was at login; for lists
+	ClientID   string   // the client that logged in, the "client_id" claim
+	Scope      string   // space-separated, as granted at login
+	AMR        []string // how the user authenticated (RFC 8176), e.g. "pwd"
+	CreatedAt  time.Time
+	LastUsedAt time.Time // login or the last refresh
+	Address    string    // of the client at LastUsedAt
+	UserAgent  string    // at login, cut to 256 bytes; the "device" of lists
+
+	Chain Chain
+}
+
+// Chain is the state of the refresh-token chain, as [Decide] sees it.
+type Chain struct {
+	Generation uint64    // the current one; the login's is 1
+	Since      time.Time // when the current generation began, by the store's clock
+	Replays    int       // how often the current generation was answered again
+}
