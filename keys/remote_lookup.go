@@ -1,0 +1,133 @@
+package keys
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// lookUp is the slow path: the kid is not in the set at hand.
+func (r *Remote) lookUp(ctx context.Context, kid, alg string) (crypto.PublicKey, bool, error) {
+	f, err := r.askFor(kid)
+	if err == nil && f != nil {
+		err = r.await(ctx, f)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	k, ok := r.set.Load().keys[kid]
+	if !ok {
+		if f != nil {
+			r.remember(kid)
+		}
+		return nil, false, nil
+	}
+	return k.forAlg(alg)
+}
+
+// askFor decides what an unknown kid is worth: the fetch to wait for, or nil when the set at hand is answer enough, or
+// the error when there is nothing to answer with and too little time has passed since the latest fetch failed.
+func (r *Remote) askFor(kid string) (*flight, error) {
+	now := r.cfg.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.set.Load()
+	switch {
+	case r.stopped:
+		return nil, unavailable(errStopped)
+	case !plausibleKID(kid):
+		return nil, nil
+	case s.usable() && (s.rulesOut(kid) || r.missing.has(kid, now) || age(now, s.asOf) < r.cfg.RefetchAfter):
+		return nil, nil
+	case r.flight != nil:
+		return r.flight, nil
+	case age(now, r.begun) < r.cfg.RefetchAfter:
+		return nil, unavailable(r.failed)
+	}
+	r.flight = newFlight(now)
+	r.wanted <- struct{}{} // never blocks: it is empty whenever there is no flight
+	return r.flight, nil
+}
+
+// rulesOut tells that kid cannot be a new key of the issuer of s. Where every kid of the set has the shape of authd's,
+// one of another shape is junk and not worth a fetch. Nothing is ruled out for an issuer that names its keys otherwise,
+// and no kid for its ring epoch: a ring that was made anew has another, and its tokens must not be refused until the
+// next refresh.
+func (s *remoteSet) rulesOut(kid string) bool { return s.ours && !shapedLikeOurs(kid) }
+
+// shapedLikeOurs tells whether kid is a ring epoch, '-' and the prefix of a thumbprint, as authd names keys.
+func shapedLikeOurs(kid string) bool {
+	epoch, thumbprint, ok := strings.Cut(kid, "-")
+	return ok && epoch != "" && thumbprint != ""
+}
+
+// await waits for a fetch until it has landed, but no longer than Wait after it began: a request that comes late to a
+// fetch that hangs does not wait at all.
+func (r *Remote) await(ctx context.Context, f *flight) error {
+	timer := time.NewTimer(r.cfg.Wait - age(r.cfg.Now(), f.begun))
+	defer timer.Stop()
+	select {
+	case <-f.done:
+		if f.err != nil {
+			return unavailable(f.err)
+		}
+		return nil
+	case <-timer.C:
+		return unavailable(errors.New("no answer in time"))
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the JWKS: %w", ctx.Err())
+	}
+}
+
+func unavailable(err error) error { return fmt.Errorf("%w: JWKS: %w", ErrUnavailable, err) }
+
+// remember notes that kid was looked for in vain.
+func (r *Remote) remember(kid string) {
+	now := r.cfg.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.missing.add(kid, now)
+}
+
+// flight is one fetch that requests may wait for.
+type flight struct {
+	begun time.Time
+	done  chan struct{} // closed when the fetch has landed, after err was set
+	err   error
+}
+
+func newFlight(now time.Time) *flight { return &flight{begun: now, done: make(chan struct{})} }
+
+func (f *flight) land(err error) {
+	f.err = err
+	close(f.done)
+}
+
+// missingKIDs remembers kids that a fetch did not find, so that one bad token, repeated, makes no more fetches. It is
+// bounded: two generations of at most 512 kids; whoever floods it is back at one fetch in RefetchAfter.
+type missingKIDs struct {
+	young, old map[string]time.Time // kid → when it was looked for
+}
+
+const (
+	missingFor = 30 * time.Second // short, as a cache on the way to the issuer may have answered with yesterday's set
+	missingMax = 512
+)
+
+func (m *missingKIDs) has(kid string, now time.Time) bool {
+	at, ok := m.young[kid]
+	if !ok {
+		at, ok = m.old[kid]
+	}
+	return ok && age(now, at) < missingFor
+}
+
+func (m *missingKIDs) add(kid string, now time.Time) {
+	if m.young == nil || len(m.young) >= missingMax {
+		m.young, m.old = make(map[string]time.Time), m.young
+	}
+	m.young[kid] = now
+}
