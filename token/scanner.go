@@ -1,0 +1,342 @@
+package token
+
+import (
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxDepth bounds how deeply JSON values may nest; the outermost object is at depth 1.
+const maxDepth = 16
+
+// scanner reads one JSON text (RFC 8259) strictly and in one pass: valid UTF-8, no lone surrogates, no duplicate
+// names, bounded depth, nothing after the value. The strings it returns are parts of the text unless they had
+// escapes.
+//
+// The first defect sticks: what is read after it is zero, loops end, and [scanner.end] reports it. So the code that
+// reads a header or claims needs no error handling of its own.
+type scanner struct {
+	part   string // for defects
+	text   string
+	pos    int
+	depth  int
+	first  bool // no element of the innermost open array or object was read yet
+	defect *defect
+}
+
+func newScanner(part, text string) *scanner {
+	s := &scanner{part: part, text: text}
+	if !utf8.ValidString(text) {
+		s.fail("", badUnicode)
+	}
+	return s
+}
+
+// fail records the first defect.
+func (s *scanner) fail(member string, why reason) {
+	if s.defect == nil {
+		s.defect = &defect{part: s.part, member: member, why: why}
+	}
+}
+
+// end checks that nothing follows the value, and returns the first defect, or nil.
+func (s *scanner) end() error {
+	s.space()
+	if s.pos != len(s.text) {
+		s.fail("", notJSON)
+	}
+	if s.defect != nil {
+		return s.defect
+	}
+	return nil
+}
+
+// peek returns the next byte that is not white space, and 0 at the end or after a defect. (A NUL in the text is never
+// valid there either.)
+func (s *scanner) peek() byte {
+	s.space()
+	if s.defect != nil || s.pos == len(s.text) {
+		return 0
+	}
+	return s.text[s.pos]
+}
+
+func (s *scanner) space() {
+	for s.pos < len(s.text) {
+		switch s.text[s.pos] {
+		case ' ', '\t', '\n', '\r':
+			s.pos++
+		default:
+			return
+		}
+	}
+}
+
+// take consumes c, which must come next.
+func (s *scanner) take(c byte) {
+	if s.peek() != c {
+		s.fail("", notJSON)
+		return
+	}
+	s.pos++
+}
+
+// enter opens an array or object.
+func (s *scanner) enter(open byte) {
+	s.take(open)
+	s.depth++
+	if s.depth > maxDepth {
+		s.fail("", tooDeep)
+	}
+	s.first = true
+}
+
+// next tells whether another element follows in the innermost array or object, and moves to it. At the closing
+// bracket it consumes that and leaves.
+func (s *scanner) next(closing byte) bool {
+	c := s.peek()
+	if c == closing && s.defect == nil {
+		s.pos++
+		s.depth--
+		s.first = false
+		return false
+	}
+	if !s.first {
+		s.take(',')
+	}
+	s.first = false
+	return s.defect == nil
+}
+
+// name reads the name of a member and its colon.
+func (s *scanner) name() string {
+	name := s.string()
+	s.take(':')
+	return name
+}
+
+// string reads a string.
+func (s *scanner) string() string {
+	s.take('"')
+	if s.defect != nil {
+		return ""
+	}
+	start, escaped := s.pos, false
+	for s.pos < len(s.text) {
+		switch c := s.text[s.pos]; {
+		case c == '"':
+			raw := s.text[start:s.pos]
+			s.pos++
+			if escaped {
+				return s.unescape(raw)
+			}
+			return raw
+		case c == '\\':
+			escaped = true
+			s.pos += 2 // whatever is escaped, it does not end the string; unescape judges it
+		case c < ' ':
+			s.fail("", notJSON)
+			return ""
+		default:
+			s.pos++
+		}
+	}
+	s.pos = len(s.text)
+	s.fail("", notJSON) // no closing quote
+	return ""
+}
+
+// unescape resolves the escapes of a string's raw content.
+func (s *scanner) unescape(raw string) string {
+	var b strings.Builder
+	b.Grow(len(raw))
+	for i := 0; i < len(raw); {
+		if raw[i] != '\\' {
+			b.WriteByte(raw[i])
+			i++
+			continue
+		}
+		if c := simpleEscape(raw[i+1]); c != 0 {
+			b.WriteByte(c)
+			i += 2
+			continue
+		}
+		r, ok := hexEscape(raw[i:])
+		i += len(`\u0000`)
+		if ok && utf16.IsSurrogate(r) {
+			var low rune
+			if low, ok = hexEscape(raw[min(i, len(raw)):]); ok {
+				r = utf16.DecodeRune(r, low)
+			}
+			if i += len(`\u0000`); !ok || r == utf8.RuneError {
+				s.fail("", badUnicode) // a lone surrogate: another reader may replace it, or not
+				return ""
+			}
+		} else if !ok {
+			s.fail("", notJSON)
+			return ""
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// simpleEscape returns what a backslash and c stand for, or 0 when they are no two-character escape.
+func simpleEscape(c byte) byte {
+	switch c {
+	case '"', '\\', '/':
+		return c
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	}
+	return 0
+}
+
+// hexEscape reads the \uXXXX that s begins with.
+func hexEscape(s string) (rune, bool) {
+	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
+		return 0, false
+	}
+	var r rune
+	for _, c := range []byte(s[2:6]) {
+		switch {
+		case '0' <= c && c <= '9':
+			c -= '0'
+		case 'a' <= c && c <= 'f':
+			c -= 'a' - 10
+		case 'A' <= c && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}
+
+// number reads a number and returns its text.
+func (s *scanner) number() string {
+	s.space()
+	start := s.pos
+	if s.at('-') {
+		s.pos++
+	}
+	if s.at('0') {
+		s.pos++
+	} else {
+		s.digits()
+	}
+	if s.at('.') {
+		s.pos++
+		s.digits()
+	}
+	if s.at('e') || s.at('E') {
+		s.pos++
+		if s.at('+') || s.at('-') {
+			s.pos++
+		}
+		s.digits()
+	}
+	return s.text[start:s.pos]
+}
+
+// at tells whether c comes next, white space not skipped.
+func (s *scanner) at(c byte) bool { return s.pos < len(s.text) && s.text[s.pos] == c }
+
+// digits reads one digit or more.
+func (s *scanner) digits() {
+	start := s.pos
+	for s.pos < len(s.text) && s.text[s.pos]-'0' <= 9 {
+		s.pos++
+	}
+	if s.pos == start {
+		s.fail("", notJSON)
+	}
+}
+
+// value reads any value and returns its text.
+func (s *scanner) value() string {
+	c := s.peek()
+	start := s.pos
+	switch c {
+	case '{':
+		s.object()
+	case '[':
+		s.enter('[')
+		for s.next(']') {
+			s.value()
+		}
+	case '"':
+		s.string()
+	case 't':
+		s.literal("true")
+	case 'f':
+		s.literal("false")
+	case 'n':
+		s.literal("null")
+	default:
+		s.number()
+	}
+	if s.defect != nil {
+		return ""
+	}
+	return s.text[start:s.pos]
+}
+
+func (s *scanner) literal(word string) {
+	if !strings.HasPrefix(s.text[s.pos:], word) {
+		s.fail("", notJSON)
+		return
+	}
+	s.pos += len(word)
+}
+
+// object reads an object whose members do not matter, except that no name may come twice.
+func (s *scanner) object() {
+	var seen names
+	s.enter('{')
+	for s.next('}') {
+		if !seen.add(s.name()) {
+			s.fail("", duplicate)
+		}
+		s.value()
+	}
+}
+
+// names is a set of member names. Small ones are searched, larger ones hashed, so that reading stays linear in the
+// size of the text.
+type names struct {
+	few  [8]string
+	n    int
+	many map[string]struct{}
+}
+
+// add reports whether name was new.
+func (n *names) add(name string) bool {
+	for _, have := range n.few[:n.n] {
+		if have == name {
+			return false
+		}
+	}
+	if n.n < len(n.few) {
+		n.few[n.n] = name
+		n.n++
+		return true
+	}
+	if _, have := n.many[name]; have {
+		return false
+	}
+	if n.many == nil {
+		n.many = make(map[string]struct{})
+	}
+	n.many[name] = struct{}{}
+	return true
+}
