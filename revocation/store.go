@@ -17,7 +17,7 @@ var (
 // Position is a place in a store's sequence of changes. Positions compare only within one epoch: a store that may have
 // lost changes starts a new one.
 type Position struct {
-	Epoch string // opaque, no white space; empty means "nothing read yet"
+	Epoch string // opaque, 1 to 64 visible ASCII characters; empty means "nothing read yet"
 	Seq   uint64 // dense: each change adds one
 }
 
@@ -33,16 +33,17 @@ type Store interface {
 // Feed delivers the revocation set and its changes to one follower.
 type Feed interface {
 	// Follow calls apply, from one goroutine, with the changes after from (everything unexpired when from is of
-	// another epoch or no longer held), then with changes as they come and with proofs of completeness at least once
-	// a second. It returns when ctx ends or the feed breaks, or with apply's error.
+	// another epoch, ahead of the feed or no longer held), then with changes as they come. It calls apply at least
+	// once a second, with a proof of completeness unless the feed itself has none that is new. It returns when ctx
+	// ends or the feed breaks, or with apply's error.
 	Follow(ctx context.Context, from Position, apply func(Batch) error) error
 }
 
 // Batch is one step of a feed.
 type Batch struct {
 	Entries []Entry // merged into the follower's set; valid only during the call
-	// Position is reached once Entries are merged. The zero Position means "in the middle of a snapshot": the follower
-	// keeps the position it had.
+	// Position is reached once Entries are merged. The zero Position means that the follower keeps the one it had:
+	// nothing has changed, or a snapshot is being read. Changes that follow a snapshot always come with theirs.
 	Position Position
 	// AsOf proves completeness: the follower, once Entries are merged, holds every entry acknowledged before AsOf.
 	// It is a time of this process's clock with its monotonic reading, and for a remote feed lies before the request
