@@ -15,6 +15,10 @@ var (
 	ErrReuse = fmt.Errorf("%w: refresh token reused, session ended", ErrInvalidGrant)
 	// ErrNotFound means that no live session has this ID.
 	ErrNotFound = errors.New("session not found")
+	// ErrEnded is the ErrNotFound of a session that was ended not long ago.
+	ErrEnded = fmt.Errorf("%w: it has ended", ErrNotFound)
+	// ErrInvalidRequest refuses a login whose client id or scope is not of the form that RFC 6749 appendix A gives them.
+	ErrInvalidRequest = errors.New("invalid request")
 	// ErrUnavailable means that the store could not be reached or did not confirm; the outcome is unknown, repeat.
 	ErrUnavailable = errors.New("session store unavailable")
 )
@@ -39,23 +43,19 @@ func ParseID(s string) (ID, error) {
 
 // Session is one login on one device.
 type Session struct {
-	ID         ID
-	Subject    string   // the account's stable identifier, the "sub" claim
-	Username   string   // as it was at login; for lists
-	ClientID   string   // the client that logged in, the "client_id" claim
-	Scope      string   // space-separated, as granted at login
-	AMR        []string // how the user authenticated (RFC 8176), e.g. "pwd"
+	ID       ID
+	Subject  string   // the account's stable identifier, the "sub" claim
+	Username string   // as it was at login; for lists
+	ClientID string   // the client that logged in, the "client_id" claim
+	Scope    string   // space-separated, as granted at login
+	AMR      []string // how the user authenticated (RFC 8176), e.g. "pwd"
+	// AuthTime is when the user authenticated, in whole seconds and not below the cut-offs that were known then: the
+	// "auth_time" claim. A later cut-off ends the session at its next refresh.
+	AuthTime   time.Time
 	CreatedAt  time.Time
 	LastUsedAt time.Time // login or the last refresh
 	Address    string    // of the client at LastUsedAt
 	UserAgent  string    // at login, cut to 256 bytes; the "device" of lists
 
 	Chain Chain
-}
-
-// Chain is the state of the refresh-token chain, as [Decide] sees it.
-type Chain struct {
-	Generation uint64    // the current one; the login's is 1
-	Since      time.Time // when the current generation began, by the store's clock
-	Replays    int       // how often the current generation was answered again
 }

@@ -1,0 +1,172 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/authd-project/authd/identity"
+)
+
+// Refresh exchanges a refresh token for a new access token and the current refresh token of the chain, by the rule of
+// [Decide]. It refuses with an error that wraps [ErrInvalidGrant]; [ErrReuse] means that the session was ended and
+// revoked because of this very token.
+//
+// What may fail is asked before the step in the store: while accounts or keys are unavailable a refresh changes
+// nothing, however often it is tried.
+func (s *Service) Refresh(ctx context.Context, refreshToken string, use Use) (Grant, error) {
+	g, err := s.refresh(ctx, refreshToken, use)
+	if err != nil {
+		return Grant{}, fmt.Errorf("refresh: %w", err)
+	}
+	return g, nil
+}
+
+func (s *Service) refresh(ctx context.Context, refreshToken string, use Use) (Grant, error) {
+	t, err := s.open(ctx, refreshToken)
+	if err != nil {
+		return Grant{}, err
+	}
+	use = Use{Address: cleanText(use.Address, maxAddress), UserAgent: cleanText(use.UserAgent, maxUserAgent)}
+	before, err := s.store.Get(ctx, t.session, s.limits)
+	if err != nil {
+		return Grant{}, s.missing(ctx, t.session, err)
+	}
+	account, err := s.account(ctx, before)
+	if err != nil {
+		return Grant{}, err
+	}
+	mac, err := s.macKey(ctx)
+	if err != nil {
+		return Grant{}, err
+	}
+
+	began := s.now()
+	after, outcome, err := s.store.Refresh(ctx, t.session, t.generation, use, s.limits)
+	if err != nil {
+		return Grant{}, s.missing(ctx, t.session, err)
+	}
+	s.logOutcome(ctx, before, outcome, use)
+	if outcome == Reused {
+		if err := s.revokeEnded(ctx, t.session); err != nil {
+			return Grant{}, err
+		}
+		return Grant{}, ErrReuse
+	}
+	g, err := s.grant(ctx, after, account, mac, began)
+	if err != nil {
+		return Grant{}, err
+	}
+	if s.cutOff(after) { // asked last, so that no cut-off which comes during the refresh is missed
+		return Grant{}, s.refuse(ctx, after, "cut off")
+	}
+	g.Outcome = outcome
+	return g, nil
+}
+
+// open takes a refresh token apart and checks its MAC. Forged ones end here, without touching the store.
+func (s *Service) open(ctx context.Context, raw string) (refreshToken, error) {
+	t, err := parseRefreshToken(raw)
+	if err != nil {
+		return refreshToken{}, fmt.Errorf("%w: %w", ErrInvalidGrant, err)
+	}
+	key, known, err := s.macKeys.MACKeyByID(ctx, t.keyID)
+	switch {
+	case err != nil:
+		return refreshToken{}, unavailable("finding the MAC key", err)
+	case !known || !t.verify(key):
+		return refreshToken{}, fmt.Errorf("%w: not made with a key we hold", ErrInvalidGrant)
+	}
+	return t, nil
+}
+
+// missing turns the store's answer for a session that is not live into the answer to a refresh.
+func (s *Service) missing(ctx context.Context, id ID, err error) error {
+	switch {
+	case errors.Is(err, ErrEnded):
+		// Whoever ended the session may have been interrupted before its tokens were revoked.
+		if err := s.revokeEnded(ctx, id); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: %w", ErrInvalidGrant, err)
+	case errors.Is(err, ErrNotFound):
+		return fmt.Errorf("%w: %w", ErrInvalidGrant, err)
+	default:
+		return unavailable("looking the session up", err)
+	}
+}
+
+// account returns the session's account as it is now, and ends the session when there is none that may log in.
+func (s *Service) account(ctx context.Context, n Session) (identity.Account, error) {
+	a, err := s.accounts.Account(ctx, n.Subject)
+	switch {
+	case errors.Is(err, identity.ErrNotFound):
+		return identity.Account{}, s.refuse(ctx, n, "account removed")
+	case err != nil:
+		return identity.Account{}, unavailable("looking the account up", err)
+	case a.Disabled:
+		return identity.Account{}, s.refuse(ctx, n, "account disabled")
+	}
+	return a, nil
+}
+
+// refuse ends a session that may not go on, and returns the error to answer.
+func (s *Service) refuse(ctx context.Context, n Session, reason string) error {
+	if err := s.end(ctx, n.ID); err != nil {
+		return err
+	}
+	s.log.InfoContext(ctx, "session ended at refresh", "sid", n.ID, "sub", n.Subject, "reason", reason)
+	return fmt.Errorf("%w: %s", ErrInvalidGrant, reason)
+}
+
+// logOutcome records what somebody should be able to look up: theft, and retries from somewhere else.
+func (s *Service) logOutcome(ctx context.Context, before Session, o Outcome, use Use) {
+	args := []any{
+		"sid", before.ID, "sub", before.Subject, "outcome", o.String(),
+		"address", use.Address, "last_address", before.Address,
+		"user_agent", use.UserAgent, "login_user_agent", before.UserAgent,
+	}
+	elsewhere := use.Address != before.Address || use.UserAgent != before.UserAgent
+	switch {
+	case o == Reused:
+		s.log.WarnContext(ctx, "refresh token reused, session ended", args...)
+	case o == Adopted:
+		s.log.WarnContext(ctx, "session store had lost a rotation", args...)
+	case o == Replayed && elsewhere:
+		s.log.WarnContext(ctx, "refresh token replayed from elsewhere", args...)
+	}
+}
+
+// InspectRefreshToken returns the live session that a refresh token would refresh, and when that session ends unless it
+// is refreshed (RFC 7662). It changes nothing. Tokens that a refresh would refuse are ErrInvalidGrant.
+func (s *Service) InspectRefreshToken(ctx context.Context, refreshToken string) (Session, time.Time, error) {
+	n, err := s.inspect(ctx, refreshToken)
+	if err != nil {
+		return Session{}, time.Time{}, fmt.Errorf("inspecting a refresh token: %w", err)
+	}
+	return n, n.Expires(s.limits), nil
+}
+
+func (s *Service) inspect(ctx context.Context, refreshToken string) (Session, error) {
+	t, err := s.open(ctx, refreshToken)
+	if err != nil {
+		return Session{}, err
+	}
+	n, err := s.store.Get(ctx, t.session, s.limits)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Session{}, fmt.Errorf("%w: %w", ErrInvalidGrant, err)
+	case err != nil:
+		return Session{}, unavailable("looking the session up", err)
+	}
+	a, err := s.accounts.Account(ctx, n.Subject)
+	if err != nil && !errors.Is(err, identity.ErrNotFound) {
+		return Session{}, unavailable("looking the account up", err)
+	}
+	_, outcome := Decide(n.Chain, t.generation, s.now(), s.limits)
+	if err != nil || a.Disabled || outcome == Reused || s.cutOff(n) {
+		return Session{}, fmt.Errorf("%w: a refresh would end the session", ErrInvalidGrant)
+	}
+	return n, nil
+}
