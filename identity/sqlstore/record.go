@@ -1,0 +1,87 @@
+package sqlstore
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/authd-project/authd/identity"
+)
+
+// columns are those of a record, in the order of record.fields.
+const columns = `subject, username, password_hash, disabled, roles, created_at, updated_at, password_changed_at`
+
+// record is a row of the table users.
+type record struct {
+	subject, username, passwordHash         string
+	disabled                                bool
+	roles                                   string // separated by spaces
+	createdAt, updatedAt, passwordChangedAt int64  // µs since 1970, 0 for never
+}
+
+// fields are where a row is scanned into, or what is inserted.
+func (r *record) fields() []any {
+	return []any{
+		&r.subject, &r.username, &r.passwordHash, &r.disabled, &r.roles,
+		&r.createdAt, &r.updatedAt, &r.passwordChangedAt,
+	}
+}
+
+func (r *record) account() identity.Account {
+	return identity.Account{
+		Subject:  r.subject,
+		Username: r.username,
+		Roles:    strings.Fields(r.roles),
+		Disabled: r.disabled,
+	}
+}
+
+func (r *record) user() identity.User {
+	return identity.User{
+		Account:           r.account(),
+		HasPassword:       r.passwordHash != "",
+		CreatedAt:         fromMicros(r.createdAt),
+		UpdatedAt:         fromMicros(r.updatedAt),
+		PasswordChangedAt: fromMicros(r.passwordChangedAt),
+	}
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// query runs a statement whose rows are records and reads them to the end: only then has a changing statement been
+// committed, and has the database said so.
+func (s *Store) query(ctx context.Context, doing, query string, args ...any) (records []record, err error) {
+	rows, err := s.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, unavailable(ctx, doing, err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err has told
+	for rows.Next() {
+		var r record
+		if err := rows.Scan(r.fields()...); err != nil {
+			return nil, unavailable(ctx, doing, err)
+		}
+		records = append(records, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, unavailable(ctx, doing, err)
+	}
+	return records, nil
+}
+
+// one is query for a statement that touches one account; ErrNotFound when there is none.
+func (s *Store) one(ctx context.Context, doing, query string, args ...any) (record, error) {
+	records, err := s.query(ctx, doing, query, args...)
+	if err != nil {
+		return record{}, err
+	}
+	if len(records) == 0 {
+		return record{}, identity.ErrNotFound
+	}
+	return records[0], nil
+}
