@@ -1,0 +1,101 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// publicDocument is the OpenAPI document of the public listener.
+//
+//go:embed openapi.yaml
+var publicDocument []byte
+
+// document is a body that is ready to be served.
+type document struct {
+	body        []byte
+	contentType string
+	etag        string
+}
+
+// newDocument gives a fixed body a strong ETag.
+func newDocument(contentType string, body []byte) document {
+	sum := sha256.Sum256(body)
+	return document{body, contentType, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
+}
+
+// send answers a document, or 304 when the client has it already.
+func (x *exchange) send(d document, maxAge time.Duration) error {
+	h := x.header()
+	h.Set("ETag", d.etag)
+	h.Set(echo.HeaderCacheControl, "public, max-age="+strconv.FormatInt(int64(maxAge/time.Second), 10))
+	if match := x.Request().Header.Get("If-None-Match"); match != "" && etagMatches(match, d.etag) {
+		return x.NoContent(http.StatusNotModified)
+	}
+	return x.Blob(http.StatusOK, d.contentType, d.body)
+}
+
+// etagMatches compares weakly, as RFC 9110 section 13.1.2 wants for If-None-Match.
+func etagMatches(header, etag string) bool {
+	for tag := range strings.SplitSeq(header, ",") {
+		tag = strings.TrimSpace(tag)
+		if tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+			return true
+		}
+	}
+	return false
+}
+
+// metadata is what RFC 8414 and OpenID Connect Discovery have in common, so far as authd has it. authd has no
+// authorization endpoint, which the response type "none" says best, and issues no ID tokens; libraries take the
+// algorithms of access tokens from the same member.
+type metadata struct {
+	Issuer             string   `json:"issuer"`
+	JWKSURI            string   `json:"jwks_uri"`
+	ResponseTypes      []string `json:"response_types_supported"`
+	SubjectTypes       []string `json:"subject_types_supported"`
+	Algorithms         []string `json:"id_token_signing_alg_values_supported"`
+	Scopes             []string `json:"scopes_supported,omitempty"`
+	Claims             []string `json:"claims_supported"`
+	Introspection      string   `json:"introspection_endpoint"`
+	IntrospectionAuth  []string `json:"introspection_endpoint_auth_methods_supported"`
+	Revocation         string   `json:"revocation_endpoint"`
+	RevocationAuth     []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationFeed     string   `json:"revocation_feed_uri"` // an extension: where the middleware follows the set
+	ServiceDescription string   `json:"service_documentation"`
+}
+
+func newMetadata(c PublicConfig) (document, error) {
+	basic := []string{"client_secret_basic"}
+	at := func(path string) string { return strings.TrimSuffix(c.Issuer, "/") + path }
+	body, err := json.MarshalIndent(metadata{
+		Issuer: c.Issuer, JWKSURI: at(pathJWKS),
+		ResponseTypes: []string{"none"}, SubjectTypes: []string{"public"}, Algorithms: c.Algorithms, Scopes: c.Scopes,
+		Claims: []string{
+			"iss", "sub", "aud", "exp", "iat", "jti", "sid", "client_id", "scope", "auth_time", "amr", "acr", "roles",
+		},
+		Introspection: at(pathIntrospect), IntrospectionAuth: basic,
+		Revocation: at(pathRevoke), RevocationAuth: basic,
+		RevocationFeed: at(pathRevocations), ServiceDescription: at(pathOpenAPI),
+	}, "", "  ")
+	if err != nil {
+		return document{}, fmt.Errorf("encoding the metadata: %w", err)
+	}
+	return newDocument(echo.MIMEApplicationJSON, append(body, '\n')), nil
+}
+
+func (p *public) jwks(x *exchange) error {
+	set, err := p.cfg.Keys.JWKS(x.ctx())
+	if err != nil {
+		return err
+	}
+	return x.send(document{set.Body, "application/jwk-set+json", set.ETag}, set.MaxAge)
+}

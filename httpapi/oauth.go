@@ -1,0 +1,216 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/authd-project/authd/revocation"
+	"github.com/authd-project/authd/session"
+	"github.com/authd-project/authd/token"
+)
+
+// Client is a service that may introspect and revoke tokens.
+type Client struct {
+	ID string
+	// SecretSHA256 is the digest of the client's secret. A plain digest is enough for a secret of 128 random bits or
+	// more, and only such a secret may be used.
+	SecretSHA256 [sha256.Size]byte
+}
+
+// refreshTokenPrefix tells refresh tokens from access tokens.
+const refreshTokenPrefix = "authd_rt_"
+
+// oauthErrorBody is an error by RFC 6749 section 5.2.
+type oauthErrorBody struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+}
+
+func oauthError(r *refusal) oauthErrorBody {
+	code := "invalid_request"
+	switch {
+	case r.status == http.StatusUnauthorized:
+		code = "invalid_client"
+	case r.status == http.StatusServiceUnavailable:
+		code = "temporarily_unavailable"
+	case r.status >= http.StatusInternalServerError:
+		code = "server_error"
+	}
+	return oauthErrorBody{Error: code, Description: r.detail}
+}
+
+// authenticateClient checks the client's credentials (RFC 6749 section 2.3.1: HTTP Basic, each part form-encoded).
+// An unknown client and a wrong secret cost the same.
+func (p *public) authenticateClient(x *exchange) error {
+	id, secret, ok := x.Request().BasicAuth()
+	id, idErr := url.QueryUnescape(id)
+	secret, secretErr := url.QueryUnescape(secret)
+	got := sha256.Sum256([]byte(secret))
+	want, known := p.clients[id]
+	same := subtle.ConstantTimeCompare(got[:], want[:]) == 1
+	if !ok || idErr != nil || secretErr != nil || !known || !same {
+		return &refusal{
+			status: http.StatusUnauthorized, code: codeInvalidCredentials,
+			challenge: `Basic realm="authd", charset="UTF-8"`, detail: "Client credentials are required.",
+		}
+	}
+	return nil
+}
+
+// readTokenForm reads the form of RFC 7662 section 2.1 and RFC 7009 section 2.1. The hint is of no use here: refresh
+// tokens have a prefix. Parameters we do not know are ignored (RFC 6749 section 3.1); repeated ones are refused.
+func readTokenForm(x *exchange) (raw string, err error) {
+	body, err := readBody(x, "application/x-www-form-urlencoded")
+	if err != nil {
+		return "", err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return "", badRequest("The body is not a form.")
+	}
+	for _, name := range []string{"token", "token_type_hint"} {
+		if len(form[name]) > 1 {
+			return "", badFields(fieldError{name, "given twice"})
+		}
+	}
+	if raw = form.Get("token"); raw == "" {
+		return "", badFields(fieldError{"token", "missing"})
+	}
+	return raw, nil
+}
+
+// introspection is the answer of RFC 7662 section 2.2.
+type introspection struct {
+	Active    bool     `json:"active"`
+	TokenType string   `json:"token_type,omitempty"`
+	TokenUse  string   `json:"token_use,omitempty"`
+	Issuer    string   `json:"iss,omitempty"`
+	Subject   string   `json:"sub,omitempty"`
+	Username  string   `json:"username,omitempty"`
+	Audience  []string `json:"aud,omitempty"`
+	ExpiresAt int64    `json:"exp,omitempty"` // this and the others in Unix seconds
+	IssuedAt  int64    `json:"iat,omitempty"`
+	NotBefore int64    `json:"nbf,omitempty"`
+	AuthTime  int64    `json:"auth_time,omitempty"`
+	ID        string   `json:"jti,omitempty"`
+	SessionID string   `json:"sid,omitempty"`
+	ClientID  string   `json:"client_id,omitempty"`
+	Scope     string   `json:"scope,omitempty"`
+	ACR       string   `json:"acr,omitempty"`
+	AMR       []string `json:"amr,omitempty"`
+	Roles     []string `json:"roles,omitempty"`
+}
+
+func (p *public) introspect(x *exchange) error {
+	if err := p.authenticateClient(x); err != nil {
+		return err
+	}
+	raw, err := readTokenForm(x)
+	if err != nil {
+		return err
+	}
+	var answer introspection
+	if strings.HasPrefix(raw, refreshTokenPrefix) {
+		answer, err = p.introspectRefresh(x.ctx(), raw)
+	} else {
+		answer, err = p.introspectAccess(x.ctx(), raw)
+	}
+	if err != nil {
+		return err
+	}
+	x.subject, x.session = answer.Subject, answer.SessionID
+	return x.JSON(http.StatusOK, answer)
+}
+
+func (p *public) introspectAccess(ctx context.Context, raw string) (introspection, error) {
+	c, err := p.cfg.Verifier.Verify(ctx, raw)
+	p.metrics.verifications.count(err)
+	if errors.Is(err, token.ErrInvalid) {
+		return introspection{}, nil
+	}
+	if err != nil {
+		return introspection{}, err
+	}
+	return introspection{
+		Active: true, TokenType: "Bearer", TokenUse: "access_token",
+		Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience,
+		ExpiresAt: c.ExpiresAt.Unix(), IssuedAt: c.IssuedAt.Unix(),
+		NotBefore: unixOrZero(c.NotBefore), AuthTime: unixOrZero(c.AuthTime),
+		ID: c.ID, SessionID: c.SessionID, ClientID: c.ClientID, Scope: c.Scope, ACR: c.ACR, AMR: c.AMR, Roles: c.Roles,
+	}, nil
+}
+
+func (p *public) introspectRefresh(ctx context.Context, raw string) (introspection, error) {
+	s, expires, err := p.cfg.Sessions.InspectRefreshToken(ctx, raw)
+	if errors.Is(err, session.ErrInvalidGrant) || errors.Is(err, session.ErrNotFound) {
+		return introspection{}, nil
+	}
+	if err != nil {
+		return introspection{}, err
+	}
+	return introspection{
+		Active: true, TokenUse: "refresh_token", Issuer: p.cfg.Issuer,
+		Subject: s.Subject, Username: s.Username, ExpiresAt: expires.Unix(), IssuedAt: s.LastUsedAt.Unix(),
+		AuthTime: s.CreatedAt.Unix(), SessionID: s.ID.String(), ClientID: s.ClientID, Scope: s.Scope, AMR: s.AMR,
+	}, nil
+}
+
+func unixOrZero(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+// revoke ends what the token names. What is not valid anyway counts as revoked (RFC 7009 section 2.2).
+func (p *public) revoke(x *exchange) error {
+	if err := p.authenticateClient(x); err != nil {
+		return err
+	}
+	raw, err := readTokenForm(x)
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(raw, refreshTokenPrefix) {
+		err = p.cfg.Sessions.RevokeRefreshToken(x.ctx(), raw)
+		if errors.Is(err, session.ErrInvalidGrant) || errors.Is(err, session.ErrNotFound) {
+			err = nil
+		}
+	} else {
+		err = p.revokeAccess(x, raw)
+	}
+	if err != nil {
+		return err
+	}
+	x.Response().WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (p *public) revokeAccess(x *exchange, raw string) error {
+	c, err := p.cfg.Verifier.VerifyWith(x.ctx(), raw, anyRevocation{})
+	if errors.Is(err, token.ErrInvalid) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	x.subject, x.session = c.Subject, c.SessionID
+	entry := revocation.Entry{
+		Kind: revocation.Token, ID: revocation.IDOf(revocation.Token, c.ID), Expires: c.ExpiresAt.Add(entryMargin).Unix(),
+	}
+	if err := p.cfg.Revocations.Add(x.ctx(), entry); err != nil {
+		return err
+	}
+	p.cfg.Mirror.Merge(entry)
+	return nil
+}
+
+// entryMargin is how long a revocation outlives the last token it can hit, for the leeway of verifiers (30 s at most)
+// and the difference of clocks.
+const entryMargin = 2 * time.Minute

@@ -1,0 +1,159 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// Paths that other documents name.
+const (
+	pathJWKS        = "/.well-known/jwks.json"
+	pathIntrospect  = "/oauth2/introspect"
+	pathRevoke      = "/oauth2/revoke"
+	pathRevocations = "/v1/revocations"
+	pathOpenAPI     = "/openapi.yaml"
+)
+
+// PublicConfig configures the public listener.
+type PublicConfig struct {
+	// Issuer is the "iss" of the tokens: the URL under which clients reach this listener. Required.
+	Issuer string
+	// Algorithms are those that tokens may be signed with, as discovery states them. Required.
+	Algorithms []string
+	// Scopes are those that a login may ask for; none by default. A scope narrows what a client may do on behalf of
+	// a user. It is granted to whoever asks: what a user may do is a matter of roles.
+	Scopes []string
+	// Clients may introspect and revoke tokens; none by default.
+	Clients []Client
+	// RefreshLife is how long browsers keep the refresh cookie: the idle limit of sessions. Default 7 days.
+	RefreshLife time.Duration
+
+	Sessions    Sessions         // required
+	Verifier    Verifier         // required
+	Keys        KeySet           // required
+	Revocations RevocationLog    // required
+	Mirror      RevocationMirror // required
+	// Feed serves GET /v1/revocations; see the package revocation/httpfeed. Required. The context of its requests ends
+	// when the server drains.
+	Feed http.Handler
+	// Accounts lets /v1/me tell the user's present name; nil leaves the name out.
+	Accounts Accounts
+
+	// TrustedProxies may name the client's address in X-Forwarded-For, and the request in X-Request-Id. By default the
+	// address is the connection's and the identifier is made here.
+	TrustedProxies []netip.Prefix
+	Limits         Limits
+	Metrics        *Metrics // nil measures nothing that can be seen
+	Log            *slog.Logger
+	Now            func() time.Time // default time.Now
+}
+
+// public is the public listener's site and what its handlers need.
+type public struct {
+	*site
+	cfg      PublicConfig
+	clients  map[string][sha256.Size]byte
+	metadata document
+	openapi  document
+}
+
+// NewPublic returns the public listener.
+func NewPublic(c PublicConfig) (*Server, error) {
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("public listener: %w", err)
+	}
+	if c.RefreshLife == 0 {
+		c.RefreshLife = 7 * 24 * time.Hour
+	}
+	meta, err := newMetadata(c)
+	if err != nil {
+		return nil, fmt.Errorf("public listener: %w", err)
+	}
+	base, err := newSite(siteConfig{name: "public", log: c.Log, metrics: c.Metrics, now: c.Now, trusted: c.TrustedProxies})
+	if err != nil {
+		return nil, fmt.Errorf("public listener: %w", err)
+	}
+	p := &public{
+		site:     base,
+		cfg:      c,
+		clients:  make(map[string][sha256.Size]byte, len(c.Clients)),
+		metadata: meta,
+		openapi:  newDocument("application/yaml", publicDocument),
+	}
+	for _, client := range c.Clients {
+		p.clients[client.ID] = client.SecretSHA256
+	}
+	for _, r := range p.routes() {
+		p.add(r)
+	}
+	return newServer(p.site, c.Limits), nil
+}
+
+func (c PublicConfig) validate() error {
+	var problems []error
+	need := func(ok bool, text string) {
+		if !ok {
+			problems = append(problems, errors.New(text))
+		}
+	}
+	u, err := url.Parse(c.Issuer)
+	need(err == nil && u.IsAbs() && u.Host != "" && u.RawQuery == "" && u.Fragment == "", "issuer: must be an absolute URL")
+	need(len(c.Algorithms) > 0, "algorithms: required")
+	need(c.Sessions != nil, "sessions: required")
+	need(c.Verifier != nil, "verifier: required")
+	need(c.Keys != nil, "keys: required")
+	need(c.Revocations != nil, "revocations: required")
+	need(c.Mirror != nil, "mirror: required")
+	need(c.Feed != nil, "feed: required")
+	need(c.RefreshLife >= 0, "refresh life: must not be negative")
+	for _, client := range c.Clients {
+		need(client.ID != "", "clients: a client has no id")
+	}
+	return errors.Join(problems...)
+}
+
+func (p *public) routes() []*route {
+	return []*route{
+		{method: http.MethodPost, path: "/v1/login", handle: p.login, changes: true},
+		{method: http.MethodPost, path: "/v1/refresh", handle: p.refresh, changes: true},
+		{method: http.MethodPost, path: "/v1/logout", handle: p.logout, changes: true},
+		{method: http.MethodGet, path: "/v1/me", handle: p.me, quiet: true},
+		{method: http.MethodGet, path: "/v1/sessions", handle: p.listSessions, quiet: true},
+		{method: http.MethodDelete, path: "/v1/sessions/:id", handle: p.endSession, changes: true},
+
+		{method: http.MethodGet, path: "/v1/verify", handle: p.forwardAuth, quiet: true},
+		{method: http.MethodGet, path: pathRevocations, handle: p.feed, noHead: true},
+		{method: http.MethodPost, path: pathIntrospect, handle: p.introspect, quiet: true, oauth: true},
+		{method: http.MethodPost, path: pathRevoke, handle: p.revoke, changes: true, oauth: true},
+
+		{method: http.MethodGet, path: pathJWKS, handle: p.jwks, quiet: true},
+		{method: http.MethodGet, path: "/.well-known/oauth-authorization-server", handle: p.fixed(p.metadata), quiet: true},
+		{method: http.MethodGet, path: "/.well-known/openid-configuration", handle: p.fixed(p.metadata), quiet: true},
+		{method: http.MethodGet, path: pathOpenAPI, handle: p.fixed(p.openapi), quiet: true},
+	}
+}
+
+// fixed answers a document that never changes while the process runs.
+func (p *public) fixed(d document) handler {
+	return func(x *exchange) error { return x.send(d, cacheFor) }
+}
+
+// feed hands the request to the revocation feed: a stream without the time limits of other answers, which ends when
+// the server drains.
+func (p *public) feed(x *exchange) error {
+	if err := endlessly(x.Response()); err != nil {
+		return fmt.Errorf("lifting the connection's time limits: %w", err)
+	}
+	ctx, cancel := context.WithCancel(x.ctx())
+	defer cancel()
+	defer context.AfterFunc(draining(ctx), cancel)()
+	p.cfg.Feed.ServeHTTP(x.Response(), x.Request().WithContext(ctx))
+	return nil
+}

@@ -1,0 +1,39 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+)
+
+// route is one operation of the OpenAPI document.
+type route struct {
+	method string
+	path   string // as echo spells it; also the metric label and what the log shows
+	handle handler
+
+	oauth   bool // errors take the form of RFC 6749 instead of problem details
+	changes bool // changes something: bounded in time, and goes on when the client leaves
+	quiet   bool // machines ask it all the time: successes are logged at debug level only
+	noHead  bool // answers GET but not HEAD
+
+	timing [6]observer // by class of the status code: 1xx is 1
+}
+
+// guard looks at a request before its handler does, and refuses it with an error. Guards run in the order of
+// [site.guards], for every route.
+type guard func(x *exchange) error
+
+// add makes a route known, together with HEAD for a GET.
+func (s *site) add(r *route) {
+	r.timing = s.metrics.timings(s.name, r.path, r.method)
+	s.echo.Add(r.method, r.path, s.serve(r))
+	if r.method == http.MethodGet && !r.noHead {
+		head := *r
+		head.method = http.MethodHead
+		head.timing = s.metrics.timings(s.name, r.path, http.MethodHead)
+		s.echo.Add(http.MethodHead, r.path, s.serve(&head))
+	}
+}
+
+// cacheFor is how long documents that only a new release or configuration changes may be reused.
+const cacheFor = 5 * time.Minute

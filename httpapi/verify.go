@@ -1,0 +1,60 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// forwardAuth answers a reverse proxy that asks about the token of somebody else's request. Proxies copy the three
+// headers over whatever the client sent in them, so all three are present even when empty.
+func (p *public) forwardAuth(x *exchange) error {
+	claims, err := p.authenticate(x)
+	if err != nil {
+		return asUnauthorized(err)
+	}
+	h := x.header()
+	h.Set("X-Auth-Subject", headerValue(claims.Subject))
+	h.Set("X-Auth-Session", headerValue(claims.SessionID))
+	h.Set("X-Auth-Scope", scopeHeader(claims.Scope))
+	x.Response().WriteHeader(http.StatusOK)
+	return nil
+}
+
+// asUnauthorized makes a 401 of a 400, because proxies know only 401 and 403: nginx answers 500 for the rest.
+func asUnauthorized(err error) error {
+	var r *refusal
+	if !errors.As(err, &r) || r.status != http.StatusBadRequest {
+		return err
+	}
+	unauthorized := *r
+	unauthorized.status = http.StatusUnauthorized
+	return &unauthorized
+}
+
+// headerValue makes s safe to be a header's value: every byte that is not printable ASCII, the space and the percent
+// sign are percent-encoded. The mapping is one-to-one, so two subjects never look alike to a service.
+func headerValue(s string) string {
+	const hex = "0123456789ABCDEF"
+	if !strings.ContainsFunc(s, mustEncode) {
+		return s
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; mustEncode(rune(c)) {
+			b.WriteByte('%')
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&0xF])
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func mustEncode(r rune) bool { return r <= 0x20 || r >= 0x7F || r == '%' }
+
+// scopeHeader keeps the spaces between scopes.
+func scopeHeader(scope string) string {
+	return strings.ReplaceAll(headerValue(scope), "%20", " ")
+}
