@@ -93,6 +93,8 @@ func (e Entry) Validate() error {
 		return fmt.Errorf("revocation entry: %v", e.Kind)
 	case e.Kind == Everything && e.ID != ID{}:
 		return fmt.Errorf("revocation entry: %v takes no id", e.Kind)
+	case e.Kind != Everything && e.ID == ID{}: // would hit every token without this claim
+		return fmt.Errorf("revocation entry: %v needs an id", e.Kind)
 	case cutoff && e.NotBefore <= 0:
 		return fmt.Errorf("revocation entry: %v needs a cut-off", e.Kind)
 	case !cutoff && e.NotBefore != 0:
