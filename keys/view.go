@@ -1,0 +1,185 @@
+package keys
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ViewConfig says which ring to follow. Store and Policy are required.
+type ViewConfig struct {
+	Store  Store
+	Policy Policy           // the same in every process that shares the ring
+	Now    func() time.Time // nil means time.Now
+	Log    *slog.Logger     // nil discards
+}
+
+// View is one process's replica of the ring: what it signs with, verifies by and publishes. [View.Run] keeps it current.
+//
+// A view that is older than Policy.ViewAge signs nothing, publishes nothing and calls no kid unknown, but answers with
+// [ErrUnavailable]: the leader counts on it. What it does know stays true, so it goes on verifying with the keys it has,
+// store or no store; a key that was revoked since is the revocation set's to refuse.
+//
+// Methods may be called concurrently. Lookups take no lock.
+type View struct {
+	cfg   ViewConfig
+	state atomic.Pointer[snapshot] // nil until the first load; never changed once published
+	ready chan struct{}            // closed with the first snapshot
+
+	loading sync.Mutex // one load at a time, so that an older answer never replaces a newer one
+}
+
+// NewView makes a view that answers [ErrUnavailable] until its first load, by [View.Run] or [View.Refresh].
+func NewView(cfg ViewConfig) (*View, error) {
+	if cfg.Store == nil {
+		return nil, errors.New("key view: Store is required")
+	}
+	if err := cfg.Policy.Validate(); err != nil {
+		return nil, fmt.Errorf("key view: %w", err)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &View{cfg: cfg, ready: make(chan struct{})}, nil
+}
+
+// SigningKey returns the key that signs now. A caller reads the clock for "iat" before it asks, so that a pause between
+// the two cannot make a token outlive its key.
+func (v *View) SigningKey(context.Context) (kid, alg string, key crypto.Signer, err error) {
+	s, err := v.current()
+	if err != nil {
+		return "", "", nil, err
+	}
+	k := s.signing
+	return k.ID, k.Algorithm, k.Private, nil
+}
+
+// VerificationKey returns the key with this kid, if it is one for this algorithm. known is false when the ring has no
+// such key (any more).
+func (v *View) VerificationKey(_ context.Context, kid, alg string) (key crypto.PublicKey, known bool, err error) {
+	s := v.state.Load()
+	if s != nil {
+		if k, ok := s.public[kid]; ok {
+			if k.alg != alg {
+				return nil, false, nil
+			}
+			return k.key, true, nil
+		}
+	}
+	if err := v.fresh(s); err != nil {
+		return nil, false, err
+	}
+	return nil, false, nil
+}
+
+// MACKey returns the key that new refresh tokens are made with.
+func (v *View) MACKey(context.Context) (id uint32, key []byte, err error) {
+	s, err := v.current()
+	if err != nil {
+		return 0, nil, err
+	}
+	return s.mac.ID, s.mac.Secret, nil
+}
+
+// MACKeyByID returns the key that a presented refresh token names; known is false when the ring has none (any more).
+func (v *View) MACKeyByID(_ context.Context, id uint32) (key []byte, known bool, err error) {
+	s := v.state.Load()
+	if s != nil {
+		if secret, ok := s.macs[id]; ok {
+			return secret, true, nil
+		}
+	}
+	if err := v.fresh(s); err != nil {
+		return nil, false, err
+	}
+	return nil, false, nil
+}
+
+// JWKS returns the key set to serve. It is never empty; without a fresh view there is an error instead.
+func (v *View) JWKS(context.Context) (JWKS, error) {
+	s, err := v.current()
+	if err != nil {
+		return JWKS{}, err
+	}
+	return JWKS{Body: s.jwks, ETag: s.etag, MaxAge: v.cfg.Policy.maxAge(v.cfg.Now(), s.ring)}, nil
+}
+
+// Ring returns the ring as last seen, without its private keys and secrets, and when that was. It does not mind the
+// view's age.
+func (v *View) Ring() (Ring, time.Time, error) {
+	s := v.state.Load()
+	if s == nil {
+		return Ring{}, time.Time{}, v.fresh(nil)
+	}
+	return s.ring.withoutSecrets(), s.asOf, nil
+}
+
+// Ready is closed once the ring has been loaded for the first time.
+func (v *View) Ready() <-chan struct{} { return v.ready }
+
+// Check tells whether the view may sign and serve now: nil, or an error that wraps [ErrUnavailable].
+func (v *View) Check() error {
+	_, err := v.current()
+	return err
+}
+
+// current returns the snapshot if it is fresh.
+func (v *View) current() (*snapshot, error) {
+	s := v.state.Load()
+	if err := v.fresh(s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (v *View) fresh(s *snapshot) error {
+	if s == nil {
+		return fmt.Errorf("%w: the key ring was not loaded yet", ErrUnavailable)
+	}
+	if age := age(v.cfg.Now(), s.asOf); age > v.cfg.Policy.ViewAge {
+		return fmt.Errorf("%w: the view of the key ring is %v old, at most %v is allowed",
+			ErrUnavailable, age.Round(time.Millisecond), v.cfg.Policy.ViewAge)
+	}
+	return nil
+}
+
+// Refresh loads the ring now. Run does so by itself; Refresh is for the start and for whoever cannot wait. After an error
+// the view is what it was.
+func (v *View) Refresh(ctx context.Context) error {
+	v.loading.Lock()
+	defer v.loading.Unlock()
+	asOf := v.cfg.Now() // before the question, never after the answer
+	ring, version, err := v.cfg.Store.Load(ctx)
+	if err != nil {
+		return err
+	}
+	old := v.state.Load()
+	if old != nil && old.version == version {
+		v.state.Store(old.renewed(asOf))
+		return nil
+	}
+	if ring.Epoch == "" {
+		return errEmpty // also when there was one before: an empty ring is never served
+	}
+	s, err := newSnapshot(ring, version, asOf)
+	if err != nil {
+		return err
+	}
+	v.state.Store(s)
+	switch {
+	case old == nil:
+		close(v.ready)
+	case old.ring.Epoch != ring.Epoch:
+		v.cfg.Log.Error("the key ring was made anew; tokens of the old one are refused",
+			"old_epoch", old.ring.Epoch, "epoch", ring.Epoch)
+	}
+	return nil
+}
