@@ -162,5 +162,5 @@ func (l *leadership) entryEnds(since time.Time) time.Time {
 func (l *leadership) revokeKey(ctx context.Context, kid string, until time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	return l.r.cfg.Revoker.RevokeKey(ctx, kid, until)
+	return l.r.cfg.Revocations.RevokeKey(ctx, kid, until)
 }

@@ -31,14 +31,14 @@ func (f KeyRevokerFunc) RevokeKey(ctx context.Context, kid string, until time.Ti
 	return f(ctx, kid, until)
 }
 
-// RotatorConfig says which ring to keep. Store, Policy, Holder and Revoker are required.
+// RotatorConfig says which ring to keep. Store, Policy, Holder and Revocations are required.
 type RotatorConfig struct {
-	Store   Store
-	Policy  Policy
-	Holder  string // this process's name, unique among the candidates
-	Revoker KeyRevoker
-	Now     func() time.Time // nil means time.Now
-	Log     *slog.Logger     // nil discards
+	Store       Store
+	Policy      Policy
+	Holder      string           // this process's name, unique among the candidates
+	Revocations KeyRevoker       // where the kid of a revoked key goes
+	Now         func() time.Time // nil means time.Now
+	Log         *slog.Logger     // nil discards
 }
 
 // Rotator changes the ring, while its process leads. Methods may be called concurrently.
@@ -52,8 +52,8 @@ type Rotator struct {
 
 // NewRotator makes a rotator that does nothing until [Rotator.Lead] runs.
 func NewRotator(cfg RotatorConfig) (*Rotator, error) {
-	if cfg.Store == nil || cfg.Revoker == nil || cfg.Holder == "" {
-		return nil, errors.New("key rotator: Store, Revoker and Holder are required")
+	if cfg.Store == nil || cfg.Revocations == nil || cfg.Holder == "" {
+		return nil, errors.New("key rotator: Store, Holder and Revocations are required")
 	}
 	if err := cfg.Policy.Validate(); err != nil {
 		return nil, fmt.Errorf("key rotator: %w", err)

@@ -19,10 +19,15 @@ var (
 	ringKey    = []byte("ring")
 )
 
-// New keeps a ring in the bucket "keys" of f. A change is acknowledged once it is synced to disk. Only one process has
-// the file, and changes are announced within it; there must be one store for each file.
-func New(f *boltfile.File, codec *keys.Codec) keys.Store {
-	return keys.NewStore(&cell{file: f}, codec)
+// Open keeps a ring in the bucket "keys" of f. A change is acknowledged once it is synced to disk. Only one process has
+// the file, and changes are announced within it: there must be one store for each file. Open fails when f holds a ring
+// that the codec cannot read, for want of the right KEK for example. The file stays the caller's to close.
+func Open(f *boltfile.File, codec *keys.Codec) (keys.Store, error) {
+	s := keys.NewStore(&cell{file: f}, codec)
+	if _, _, err := s.Load(context.Background()); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // cell implements [keys.Cell]. The value is under "ring"; its version is the bucket's sequence, which bbolt keeps and
