@@ -115,12 +115,12 @@ func decodeObject(body []byte, fields []field) (faults []fieldError, err error) 
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == name })
 		switch {
 		case seen[name]:
-			faults = append(faults, fieldError{showName(name), "given twice"})
+			faults = append(faults, fieldError{Field: showName(name), Detail: "given twice"})
 		case i < 0:
-			faults = append(faults, fieldError{showName(name), "unknown"})
+			faults = append(faults, fieldError{Field: showName(name), Detail: "unknown"})
 		default:
 			if fault := fields[i].set(value); fault != "" {
-				faults = append(faults, fieldError{name, fault})
+				faults = append(faults, fieldError{Field: name, Detail: fault})
 			}
 		}
 		seen[name] = true
@@ -136,7 +136,7 @@ func decodeObject(body []byte, fields []field) (faults []fieldError, err error) 
 	}
 	for _, f := range fields {
 		if f.required && !seen[f.name] {
-			faults = append(faults, fieldError{f.name, "missing"})
+			faults = append(faults, fieldError{Field: f.name, Detail: "missing"})
 		}
 	}
 	return faults, nil

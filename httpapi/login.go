@@ -50,12 +50,12 @@ func (p *public) login(x *exchange) error {
 func (p *public) checkClient(clientID, scope string) error {
 	var faults []fieldError
 	if strings.ContainsFunc(clientID, func(r rune) bool { return r < 0x20 || r > 0x7E }) {
-		faults = append(faults, fieldError{"client_id", "must be printable ASCII"})
+		faults = append(faults, fieldError{Field: "client_id", Detail: "must be printable ASCII"})
 	}
 	if scope != "" {
 		for s := range strings.SplitSeq(scope, " ") {
 			if !slices.Contains(p.cfg.Scopes, s) {
-				faults = append(faults, fieldError{"scope", "names a scope that this server does not grant"})
+				faults = append(faults, fieldError{Field: "scope", Detail: "names a scope that this server does not grant"})
 				break
 			}
 		}
@@ -79,7 +79,7 @@ func (p *public) refresh(x *exchange) error {
 		}
 	}
 	if refreshToken == "" {
-		return badFields(fieldError{"refresh_token", "missing"})
+		return badFields(fieldError{Field: "refresh_token", Detail: "missing"})
 	}
 	grant, err := p.cfg.Sessions.Refresh(x.ctx(), refreshToken, session.Use{
 		Address: x.RealIP(), UserAgent: x.Request().UserAgent(),
@@ -123,7 +123,7 @@ func (p *public) logout(x *exchange) error {
 	switch which {
 	case session.LogoutSession, session.LogoutOthers, session.LogoutAll:
 	default:
-		return badFields(fieldError{"scope", "must be session, others or all"})
+		return badFields(fieldError{Field: "scope", Detail: "must be session, others or all"})
 	}
 	subject, id, err := p.whoLogsOut(x, which)
 	if err != nil {

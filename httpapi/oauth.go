@@ -76,11 +76,11 @@ func readTokenForm(x *exchange) (raw string, err error) {
 	}
 	for _, name := range []string{"token", "token_type_hint"} {
 		if len(form[name]) > 1 {
-			return "", badFields(fieldError{name, "given twice"})
+			return "", badFields(fieldError{Field: name, Detail: "given twice"})
 		}
 	}
 	if raw = form.Get("token"); raw == "" {
-		return "", badFields(fieldError{"token", "missing"})
+		return "", badFields(fieldError{Field: "token", Detail: "missing"})
 	}
 	return raw, nil
 }

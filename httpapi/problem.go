@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/authd-project/authd/httpapi/adminapi"
 	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/keys"
 	"github.com/authd-project/authd/revocation"
@@ -29,6 +30,7 @@ const (
 	codeNotFound           = "not_found"
 	codeMethodNotAllowed   = "method_not_allowed"
 	codeConflict           = "conflict"
+	codeNotLeader          = "not_leader"
 	codeTooLarge           = "too_large"
 	codeUnsupportedMedia   = "unsupported_media_type"
 	codeUnavailable        = "temporarily_unavailable"
@@ -47,16 +49,14 @@ type refusal struct {
 }
 
 // fieldError says what is wrong with one member of a request. It never quotes the member's value.
-type fieldError struct {
-	Field  string `json:"field"`
-	Detail string `json:"detail"`
-}
+type fieldError = adminapi.FieldError
 
+// Error is for the log: without the detail, which may hold a name that the client made up.
 func (r *refusal) Error() string {
 	if r.cause != nil {
 		return fmt.Sprintf("%s: %v", r.code, r.cause)
 	}
-	return fmt.Sprintf("%s: %s", r.code, r.detail)
+	return r.code
 }
 
 func (r *refusal) Unwrap() error { return r.cause }
@@ -107,17 +107,30 @@ func (s *site) answerTo(err error) *refusal {
 		}},
 		{identity.ErrWeakPassword, refusal{ // its text is made for the person who chose the password
 			status: http.StatusBadRequest, code: codeBadRequest, detail: err.Error(),
-			fields: []fieldError{{"password", err.Error()}},
+			fields: []fieldError{{Field: "password", Detail: err.Error()}},
+		}},
+		{identity.ErrUsername, refusal{
+			status: http.StatusBadRequest, code: codeBadRequest, detail: err.Error(),
+			fields: []fieldError{{Field: "username", Detail: err.Error()}},
+		}},
+		{identity.ErrRoles, refusal{
+			status: http.StatusBadRequest, code: codeBadRequest, detail: err.Error(),
+			fields: []fieldError{{Field: "roles", Detail: err.Error()}},
 		}},
 		{session.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such session."}},
 		{identity.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such user."}},
 		{identity.ErrExists, refusal{status: http.StatusConflict, code: codeConflict, detail: "This user exists already."}},
+		{keys.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such key."}},
+		{keys.ErrNotLeader, refusal{
+			status: http.StatusConflict, code: codeNotLeader, detail: "Only the leader changes keys. /leader names it.",
+		}},
 		{identity.ErrBusy, refusal{
 			status: http.StatusServiceUnavailable, code: codeBusy, detail: "Too many logins at once. Try again in a moment.",
 		}},
 		{identity.ErrUnavailable, unavailable("The user store does not answer.")},
 		{session.ErrUnavailable, unavailable("The session store did not confirm. Repeat the request.")},
 		{revocation.ErrUnavailable, unavailable("The revocation was not confirmed. Repeat the request.")},
+		{keys.ErrStale, unavailable("The leader changed meanwhile. Repeat the request.")},
 		{keys.ErrUnavailable, unavailable("The keys are not at hand.")},
 		{token.ErrUnavailable, unavailable("It cannot be told at the moment whether the token is valid.")},
 		{context.DeadlineExceeded, unavailable("It took too long.")},
@@ -180,7 +193,7 @@ func (s *site) fail(x *exchange, err error) {
 		body = oauthError(r)
 	} else {
 		h.Set(echo.HeaderContentType, "application/problem+json")
-		body = problem{
+		body = adminapi.Problem{
 			Type: "about:blank", Title: http.StatusText(r.status), Status: r.status,
 			Code: r.code, Detail: r.detail, RequestID: x.requestID, Errors: r.fields,
 		}
@@ -189,15 +202,4 @@ func (s *site) fail(x *exchange, err error) {
 	if err := json.NewEncoder(x.Response()).Encode(body); err != nil {
 		x.err = errors.Join(x.err, fmt.Errorf("writing the answer: %w", err))
 	}
-}
-
-// problem is the body of an error (RFC 9457 section 3), with members of our own from Code on.
-type problem struct {
-	Type      string       `json:"type"`
-	Title     string       `json:"title"`
-	Status    int          `json:"status"`
-	Detail    string       `json:"detail,omitempty"`
-	Code      string       `json:"code"`
-	RequestID string       `json:"request_id"`
-	Errors    []fieldError `json:"errors,omitempty"`
 }

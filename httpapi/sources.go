@@ -53,3 +53,42 @@ type RevocationMirror interface {
 	Merge(entries ...revocation.Entry)
 	Status() revocation.Status
 }
+
+// Users are the accounts that authd manages; see [identity.Directory].
+type Users interface {
+	Add(ctx context.Context, username, password string, roles ...string) (identity.Account, error)
+	Get(ctx context.Context, username string) (identity.User, error)
+	List(ctx context.Context, after string, limit int) ([]identity.User, error)
+	SetPassword(ctx context.Context, username, password string) (identity.Account, error)
+	SetDisabled(ctx context.Context, username string, disabled bool) (identity.Account, error)
+	SetRoles(ctx context.Context, username string, roles ...string) (identity.Account, error)
+	Remove(ctx context.Context, username string) (identity.Account, error)
+}
+
+// SessionAdmin is the part of [session.Service] that administrators use. Each End method returns once the revocation is
+// durable and merged into this process's mirror.
+type SessionAdmin interface {
+	List(ctx context.Context, subject string) ([]session.Session, error)
+	EndSessions(ctx context.Context, ids ...session.ID) error
+	EndSubject(ctx context.Context, subject string) error
+	EndClient(ctx context.Context, clientID string) error
+	EndEverything(ctx context.Context) error
+}
+
+// KeyRing is this process's view of the key ring; see [keys.View].
+type KeyRing interface {
+	Ring() (ring keys.Ring, asOf time.Time, err error)
+}
+
+// Leadership tells who leads; see [election.Elector].
+type Leadership interface {
+	Leader(ctx context.Context) (holder string, asOf time.Time, err error)
+}
+
+// KeyAdmin changes the key ring; see [keys.Rotator].
+type KeyAdmin interface {
+	Rotate(ctx context.Context) (kid string, err error)
+	Revoke(ctx context.Context, kid string) (keys.RevokeResult, error)
+	// BlastRadius tells what Revoke would do, and changes nothing.
+	BlastRadius(ctx context.Context, kid string) (keys.RevokeResult, error)
+}

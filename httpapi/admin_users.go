@@ -1,0 +1,183 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/authd-project/authd/httpapi/adminapi"
+	"github.com/authd-project/authd/identity"
+)
+
+// maxRole bounds what is read of one role; which roles are accepted is the user store's rule.
+const maxRole = 128
+
+// pageSize is how many users a list has unless the client asks for fewer or more.
+const pageSize = 100
+
+func (a *admin) listUsers(x *exchange) error {
+	limit := pageSize
+	if text := x.QueryParam("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > identity.MaxPage {
+			return badFields(fieldError{Field: "limit", Detail: "must be a number from 1 to " + strconv.Itoa(identity.MaxPage)})
+		}
+		limit = n
+	}
+	users, err := a.cfg.Users.List(x.ctx(), x.QueryParam("after"), limit)
+	if err != nil {
+		return err
+	}
+	page := adminapi.UserList{Users: make([]adminapi.User, len(users))}
+	for i, u := range users {
+		page.Users[i] = userBody(u)
+	}
+	if len(users) == limit {
+		page.Next = users[limit-1].Username
+	}
+	return x.JSON(http.StatusOK, page)
+}
+
+func userBody(u identity.User) adminapi.User {
+	b := adminapi.User{
+		Subject: u.Subject, Username: u.Username, Roles: u.Roles, Disabled: u.Disabled, HasPassword: u.HasPassword,
+		CreatedAt: u.CreatedAt.UTC(), UpdatedAt: u.UpdatedAt.UTC(),
+	}
+	if b.Roles == nil {
+		b.Roles = []string{}
+	}
+	if !u.PasswordChangedAt.IsZero() {
+		changed := u.PasswordChangedAt.UTC()
+		b.PasswordChangedAt = &changed
+	}
+	return b
+}
+
+func (a *admin) addUser(x *exchange) error {
+	var u adminapi.NewUser
+	err := readObject(x,
+		field{name: "username", into: &u.Username, required: true, max: maxUsername},
+		field{name: "password", into: &u.Password, required: true, max: maxPassword},
+		field{name: "roles", into: &u.Roles, max: maxRole},
+	)
+	if err != nil {
+		return err
+	}
+	account, err := a.cfg.Users.Add(x.ctx(), u.Username, u.Password, u.Roles...)
+	if err != nil {
+		return err
+	}
+	x.subject = account.Subject
+	return a.answerUser(x, http.StatusCreated, account.Username)
+}
+
+func (a *admin) getUser(x *exchange) error {
+	username, err := x.pathParam("username")
+	if err != nil {
+		return err
+	}
+	return a.answerUser(x, http.StatusOK, username)
+}
+
+func (a *admin) answerUser(x *exchange, status int, username string) error {
+	user, err := a.cfg.Users.Get(x.ctx(), username)
+	if err != nil {
+		return err
+	}
+	x.subject = user.Subject
+	return x.JSON(status, userBody(user))
+}
+
+// setPassword also ends the user's sessions: whoever knew the old password may hold one.
+func (a *admin) setPassword(x *exchange) error {
+	var p adminapi.Password
+	if err := readObject(x, field{name: "password", into: &p.Password, required: true, max: maxPassword}); err != nil {
+		return err
+	}
+	return a.changeAndEnd(x, func(ctx context.Context, username string) (identity.Account, error) {
+		return a.cfg.Users.SetPassword(ctx, username, p.Password)
+	})
+}
+
+func (a *admin) disableUser(x *exchange) error {
+	return a.changeAndEnd(x, func(ctx context.Context, username string) (identity.Account, error) {
+		return a.cfg.Users.SetDisabled(ctx, username, true)
+	})
+}
+
+// changeAndEnd changes an account and then ends its sessions. When the second half fails the answer is 503, and
+// repeating the request does both again.
+func (a *admin) changeAndEnd(x *exchange, change func(ctx context.Context, username string) (identity.Account, error)) error {
+	username, err := x.pathParam("username")
+	if err != nil {
+		return err
+	}
+	account, err := change(x.ctx(), username)
+	if err != nil {
+		return err
+	}
+	x.subject = account.Subject
+	if err := a.cfg.Sessions.EndSubject(x.ctx(), account.Subject); err != nil {
+		return err
+	}
+	return x.done()
+}
+
+func (a *admin) enableUser(x *exchange) error {
+	username, err := x.pathParam("username")
+	if err != nil {
+		return err
+	}
+	account, err := a.cfg.Users.SetDisabled(x.ctx(), username, false)
+	if err != nil {
+		return err
+	}
+	x.subject = account.Subject
+	return x.done()
+}
+
+// setRoles leaves sessions alone: they get the new roles at their next refresh.
+func (a *admin) setRoles(x *exchange) error {
+	var r adminapi.Roles
+	if err := readObject(x, field{name: "roles", into: &r.Roles, required: true, max: maxRole}); err != nil {
+		return err
+	}
+	username, err := x.pathParam("username")
+	if err != nil {
+		return err
+	}
+	account, err := a.cfg.Users.SetRoles(x.ctx(), username, r.Roles...)
+	if err != nil {
+		return err
+	}
+	x.subject = account.Subject
+	return x.done()
+}
+
+// removeUser disables the account, ends its sessions and only then removes it: were it gone first, a request that
+// failed half-way could not be repeated, as nobody would know the subject any more.
+func (a *admin) removeUser(x *exchange) error {
+	username, err := x.pathParam("username")
+	if err != nil {
+		return err
+	}
+	account, err := a.cfg.Users.SetDisabled(x.ctx(), username, true)
+	if err != nil {
+		return err
+	}
+	x.subject = account.Subject
+	if err := a.cfg.Sessions.EndSubject(x.ctx(), account.Subject); err != nil {
+		return err
+	}
+	if _, err := a.cfg.Users.Remove(x.ctx(), username); err != nil {
+		return err
+	}
+	return x.done()
+}
+
+func (a *admin) endUserSessions(x *exchange) error {
+	return a.changeAndEnd(x, func(ctx context.Context, username string) (identity.Account, error) {
+		user, err := a.cfg.Users.Get(ctx, username)
+		return user.Account, err
+	})
+}
