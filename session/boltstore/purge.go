@@ -10,38 +10,46 @@ import (
 	"github.com/authd-project/authd/session"
 )
 
-// The purge looks at the records in the order of their keys, purgeBatch of them each purgeEvery, round and round. An
-// index by expiry would cost every refresh two more writes; looking at a record costs microseconds.
+// The purge looks at the records in the order of their keys, purgeBatch of them each purgeEvery, and rests after the
+// last. An index by expiry would cost every refresh two more writes; looking at a record costs microseconds.
 const (
 	purgeBatch = 256
 	purgeEvery = time.Second
+	purgeRest  = time.Minute
 )
 
 // Run deletes expired sessions and old tombstones in small batches until ctx ends, and then returns nil. Without it
 // nothing is wrong, but the file grows.
 func (s *Store) Run(ctx context.Context) error {
-	tick := time.NewTicker(purgeEvery)
-	defer tick.Stop()
+	timer := time.NewTimer(purgeEvery)
+	defer timer.Stop()
 	var from session.ID
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-timer.C:
 		}
-		next, err := s.purge(ctx, from)
+		dead, next, err := s.scan(from)
+		if err == nil {
+			err = s.remove(ctx, dead)
+		}
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "purging sessions", "err", err)
-			continue // the same batch again
+			next = from // the same batch again
 		}
 		from = next
+		if from == (session.ID{}) {
+			timer.Reset(purgeRest)
+		} else {
+			timer.Reset(purgeEvery)
+		}
 	}
 }
 
-// purge deletes what may go among the purgeBatch records from the given id on, and returns where to continue: the zero
-// ID after the last.
-func (s *Store) purge(ctx context.Context, from session.ID) (next session.ID, err error) {
-	var dead []session.ID
+// scan returns which of the purgeBatch records from the given id on may go, and where to continue: the zero ID after the
+// last.
+func (s *Store) scan(from session.ID) (dead []session.ID, next session.ID, err error) {
 	now := s.now()
 	err = s.file.View(func(tx *bbolt.Tx) error {
 		c := bucketsOf(tx).records.Cursor()
@@ -61,17 +69,22 @@ func (s *Store) purge(ctx context.Context, from session.ID) (next session.ID, er
 		}
 		return nil
 	})
-	if err != nil || len(dead) == 0 {
-		return next, err
+	return dead, next, err
+}
+
+// remove deletes what scan found, and looks again first: a session may have been refreshed since.
+func (s *Store) remove(ctx context.Context, dead []session.ID) error {
+	if len(dead) == 0 {
+		return nil
 	}
-	return next, s.file.Update(ctx, func(tx *bbolt.Tx) error {
-		b := bucketsOf(tx)
+	return s.file.Update(ctx, func(tx *bbolt.Tx) error {
+		b, now := bucketsOf(tx), s.now()
 		for _, id := range dead {
 			r, err := b.get(id)
 			if err != nil {
 				return err
 			}
-			if r == nil || !s.mayGo(id, r, now) { // it may have been refreshed since
+			if r == nil || !s.mayGo(id, r, now) {
 				continue
 			}
 			if err := b.remove(id, r.Subject); err != nil {
