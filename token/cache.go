@@ -11,16 +11,18 @@ import (
 	"github.com/authd-project/authd/revocation"
 )
 
-// verified is a token whose signature and claims were found good. It never changes once it is in the cache. Fields
-// that every hit reads stand together.
+// verified is a token whose signature and claims were found good. It never changes once it is in the cache.
+//
+// With many tokens a hit costs as much as the memory it touches that no other request has touched of late. So what
+// every hit reads stands together, and kid and alg are strings that all tokens of a key share.
 type verified struct {
 	raw       string
-	notBefore int64 // Unix seconds, leeway included: good from here
-	expires   int64 // and dead from here
-	alg       string
+	recent    atomic.Bool // used since the sweep last came by
+	notBefore int64       // Unix seconds, leeway included: good from here
+	expires   int64       // and dead from here
+	kid, alg  string
 	key       crypto.PublicKey // that verified the signature
 	ids       revocation.Claims
-	recent    atomic.Bool // used since the sweep last came by
 	claims    Claims
 }
 
@@ -39,8 +41,8 @@ type cache struct {
 const (
 	shardCount = 16 // a power of two
 	bucketSize = 8
-	// bytesPerSlot sizes the table: a quarter of what an ordinary token takes, so that buckets rarely overflow.
-	bytesPerSlot = 512
+	// bytesPerSlot sizes the table: under half of what an ordinary token takes, so that buckets rarely overflow.
+	bytesPerSlot = 1024
 	// leastCache is the least useful bound: one full bucket for each shard.
 	leastCache = shardCount * bucketSize * bytesPerSlot
 )

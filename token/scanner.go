@@ -54,7 +54,9 @@ func (s *scanner) end() error {
 // peek returns the next byte that is not white space, and 0 at the end or after a defect. (A NUL in the text is never
 // valid there either.)
 func (s *scanner) peek() byte {
-	s.space()
+	if !s.at('"') { // spares most calls
+		s.space()
+	}
 	if s.defect != nil || s.pos == len(s.text) {
 		return 0
 	}
@@ -62,15 +64,12 @@ func (s *scanner) peek() byte {
 }
 
 func (s *scanner) space() {
-	for s.pos < len(s.text) {
-		switch s.text[s.pos] {
-		case ' ', '\t', '\n', '\r':
-			s.pos++
-		default:
-			return
-		}
+	for s.pos < len(s.text) && isSpace(s.text[s.pos]) {
+		s.pos++
 	}
 }
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
 // take consumes c, which must come next.
 func (s *scanner) take(c byte) {
@@ -121,27 +120,24 @@ func (s *scanner) string() string {
 	if s.defect != nil {
 		return ""
 	}
-	start, escaped := s.pos, false
-	for s.pos < len(s.text) {
-		switch c := s.text[s.pos]; {
+	escaped := false
+	text := s.text[s.pos:]
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
 		case c == '"':
-			raw := s.text[start:s.pos]
-			s.pos++
+			s.pos += i + 1
 			if escaped {
-				return s.unescape(raw)
+				return s.unescape(text[:i])
 			}
-			return raw
+			return text[:i]
 		case c == '\\':
 			escaped = true
-			s.pos += 2 // whatever is escaped, it does not end the string; unescape judges it
+			i++ // whatever is escaped, it does not end the string; unescape judges it
 		case c < ' ':
 			s.fail("", notJSON)
 			return ""
-		default:
-			s.pos++
 		}
 	}
-	s.pos = len(s.text)
 	s.fail("", notJSON) // no closing quote
 	return ""
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/authd-project/authd/revocation"
 )
@@ -39,7 +40,7 @@ type VerifierConfig struct {
 	// MaxLife is the longest exp - iat accepted; DefaultMaxLife if zero. An issuer's mistake (milliseconds for
 	// seconds) must not make a token that never dies.
 	MaxLife time.Duration
-	// CacheBytes bounds the memory of the tokens seen before; DefaultCacheBytes if zero, no cache below 64 KiB. An
+	// CacheBytes bounds the memory of the tokens seen before; DefaultCacheBytes if zero, no cache below 128 KiB. An
 	// ordinary token takes about 2.5 KiB.
 	CacheBytes int
 	// Now is the clock; time.Now if nil.
@@ -160,7 +161,7 @@ func (v *Verifier) recheck(ctx context.Context, t *verified, now int64) error {
 		v.cache.drop(t)
 		return err
 	}
-	key, err := v.key(ctx, t.claims.KeyID, t.alg)
+	key, err := v.key(ctx, t.kid, t.alg)
 	if err == nil && !sameKey(key, t.key) {
 		err = fmt.Errorf("%w: replaced", ErrUnknownKey)
 	}
@@ -182,7 +183,8 @@ func (v *Verifier) check(ctx context.Context, raw string, now int64) (*verified,
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(v.algorithms, h.alg) {
+	alg := slices.Index(v.algorithms, h.alg)
+	if alg < 0 {
 		return nil, fmt.Errorf("%w: algorithm not accepted", ErrSignature)
 	}
 	key, err := v.key(ctx, h.kid, h.alg)
@@ -192,8 +194,8 @@ func (v *Verifier) check(ctx context.Context, raw string, now int64) (*verified,
 	if err := method(h.alg).Verify(parts.signed, parts.signature, key); err != nil {
 		return nil, fmt.Errorf("%w: does not match", ErrSignature)
 	}
-	t := &verified{raw: strings.Clone(raw), alg: h.alg, key: key}
-	t.claims.KeyID = h.kid
+	t := &verified{raw: strings.Clone(raw), kid: unique.Make(h.kid).Value(), alg: v.algorithms[alg], key: key}
+	t.claims.KeyID = t.kid
 	if err := v.checkClaims(parts.payload, t, now); err != nil {
 		return nil, err
 	}
@@ -222,12 +224,6 @@ func (v *Verifier) checkClaims(payload string, t *verified, now int64) error {
 		return err
 	}
 	expires, issued := c.ExpiresAt.Unix(), c.IssuedAt.Unix()
-	switch {
-	case expires <= issued:
-		return &defect{part: "claims", member: "exp", why: expBeforeIat}
-	case expires-issued > v.maxLife:
-		return &defect{part: "claims", member: "exp", why: lifeTooLong}
-	}
 	t.expires = expires + v.leeway
 	t.notBefore = max(issued, unixOrZero(c.NotBefore)) - v.leeway
 	if err := t.checkTime(now); err != nil {
@@ -238,6 +234,12 @@ func (v *Verifier) checkClaims(payload string, t *verified, now int64) error {
 	}
 	if !slices.ContainsFunc(c.Audience, func(name string) bool { return slices.Contains(v.audience, name) }) {
 		return fmt.Errorf("%w: aud does not name this service", ErrAudience)
+	}
+	if expires <= issued {
+		return &defect{part: "claims", member: "exp", why: expBeforeIat}
+	}
+	if expires-issued > v.maxLife {
+		return &defect{part: "claims", member: "exp", why: lifeTooLong}
 	}
 	return nil
 }
