@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,9 @@ type oneKey struct {
 	public   crypto.PublicKey // held as an interface, as a ring does: converting a slice each time would allocate
 }
 
+// rsaKey makes the one RSA key of all tests, since that takes long.
+var rsaKey = sync.OnceValues(func() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
 func newKey(tb testing.TB, alg string) oneKey {
 	tb.Helper()
 	var (
@@ -42,7 +46,7 @@ func newKey(tb testing.TB, alg string) oneKey {
 	case "EdDSA":
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	case "RS256":
-		private, err = rsa.GenerateKey(rand.Reader, 2048)
+		private, err = rsaKey()
 	default:
 		tb.Fatalf("no keys for %q", alg)
 	}
