@@ -18,8 +18,8 @@ type HasherConfig struct {
 	// Params are the costs of new hashes; default [DefaultParams]. Raising them upgrades each stored hash at its
 	// owner's next login.
 	Params Params
-	// Concurrency is how many hashes run at once, so memory stays under Concurrency × Params.Memory; default
-	// GOMAXPROCS.
+	// Concurrency is how many hashes run at once, so they hold Concurrency × Params.Memory at most; default
+	// GOMAXPROCS - 1, at least 1, so that a flood of logins leaves a processor to everything else.
 	Concurrency int
 	// Queue is how many more may wait; the surplus gets ErrBusy at once. Default 128 for each that runs: with the
 	// default parameters, what is served in about four seconds.
@@ -37,6 +37,7 @@ type HasherConfig struct {
 type HashEvent struct {
 	Scheme string // "argon2id" or "bcrypt"
 	Params Params // of argon2id
+	Cost   int    // of bcrypt
 	Waited time.Duration
 	Took   time.Duration
 }
@@ -172,7 +173,7 @@ func (h *Hasher) run(ctx context.Context, s storedHash, compute func()) error {
 	compute()
 	event := HashEvent{Scheme: "argon2id", Params: s.params, Waited: begun.Sub(asked), Took: time.Since(begun)}
 	if s.bcrypt != nil {
-		event.Scheme = "bcrypt"
+		event.Scheme, event.Params, event.Cost = "bcrypt", Params{}, s.bcryptCost
 	}
 	h.onHash(event)
 	return nil

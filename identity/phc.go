@@ -20,8 +20,9 @@ const (
 	minSaltSize, minKeySize = 8, 16
 	maxSaltSize, maxKeySize = 64, 64
 
-	bcryptHashSize = 60
-	maxHashSize    = 256 // of a whole encoded hash
+	bcryptHashSize  = 60
+	bcryptSaltStart = 7
+	maxHashSize     = 256 // of a whole encoded hash
 )
 
 // storedHash is a decoded password hash: argon2id, or bcrypt when bcrypt is not nil.
@@ -130,21 +131,21 @@ func parseBytes(field string, least, most int) ([]byte, error) {
 	return b, nil
 }
 
-// parseBcrypt takes the kinds whose digests x/crypto computes: 2a, 2b and 2y differ in nothing but the name.
+// parseBcrypt takes the kinds 2a, 2b and 2y, which differ in nothing but the name:
+//
+//	$2b$10$<22 characters of salt><31 of key>
 func parseBcrypt(encoded string) (storedHash, error) {
-	if len(encoded) != bcryptHashSize || encoded[3] != '$' || !strings.ContainsRune("aby", rune(encoded[2])) {
+	if len(encoded) != bcryptHashSize || !strings.ContainsRune("aby", rune(encoded[2])) ||
+		encoded[3] != '$' || encoded[bcryptSaltStart-1] != '$' {
 		return storedHash{}, fmt.Errorf("%w: bcrypt: want %d bytes of kind 2a, 2b or 2y", ErrHash, bcryptHashSize)
 	}
 	const alphabet = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-	if strings.Trim(encoded[7:], alphabet) != "" {
+	if strings.TrimLeft(encoded[bcryptSaltStart:], alphabet) != "" {
 		return storedHash{}, fmt.Errorf("%w: bcrypt: not its base64", ErrHash)
 	}
-	cost, err := bcrypt.Cost([]byte(encoded))
-	if err != nil {
-		return storedHash{}, fmt.Errorf("%w: bcrypt: cost or layout", ErrHash)
-	}
-	if cost > maxBcryptCost {
-		return storedHash{}, fmt.Errorf("%w: bcrypt cost %d: want at most %d", ErrHash, cost, maxBcryptCost)
+	cost, err := strconv.Atoi(encoded[4 : bcryptSaltStart-1])
+	if err != nil || cost < bcrypt.MinCost || cost > maxBcryptCost || encoded[4] == '+' {
+		return storedHash{}, fmt.Errorf("%w: bcrypt cost: want %d to %d", ErrHash, bcrypt.MinCost, maxBcryptCost)
 	}
 	return storedHash{bcrypt: []byte(encoded), bcryptCost: cost}, nil
 }
@@ -152,7 +153,7 @@ func parseBcrypt(encoded string) (storedHash, error) {
 // decoy returns a hash of the same kind and cost that belongs to nobody.
 func (s storedHash) decoy() storedHash {
 	if s.bcrypt != nil {
-		s.bcrypt = []byte(string(s.bcrypt[:7]) + strings.Repeat(".", bcryptHashSize-7))
+		s.bcrypt = []byte(string(s.bcrypt[:bcryptSaltStart]) + strings.Repeat(".", bcryptHashSize-bcryptSaltStart))
 		return s
 	}
 	s.salt, s.key = make([]byte, len(s.salt)), make([]byte, len(s.key))

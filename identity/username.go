@@ -16,8 +16,8 @@ const MaxUsernameLength = 128
 
 // NormalizeUsername returns the one form of a name under which it is stored and compared: the UsernameCaseMapped
 // profile of PRECIS (RFC 8265 section 3.3), that is lower case, NFC, full-width letters folded, and no spaces, control
-// characters or compatibility characters. "Alice@Example.com" and "alice@example.com" are one user. The error wraps
-// ErrUsername.
+// characters or compatibility characters. "Alice@Example.com" and "alice@example.com" are one user. The names "." and
+// ".." are refused, since no URL can name them. The error wraps ErrUsername.
 func NormalizeUsername(name string) (string, error) {
 	const maxBytes = 4 * MaxUsernameLength // nothing longer can become short enough
 	if name == "" || len(name) > maxBytes {
@@ -32,6 +32,9 @@ func NormalizeUsername(name string) (string, error) {
 	}
 	if n := utf8.RuneCountInString(normal); n < 1 || n > MaxUsernameLength {
 		return "", fmt.Errorf("%w: want 1 to %d characters, have %d", ErrUsername, MaxUsernameLength, n)
+	}
+	if normal == "." || normal == ".." {
+		return "", fmt.Errorf("%w: it is a relative path", ErrUsername)
 	}
 	return normal, nil
 }
