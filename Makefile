@@ -1,0 +1,46 @@
+# authd: `make help` lists what there is.
+
+SHELL := /bin/bash
+GO ?= go
+# golangci-lint is a tool of a module of its own, so that its dependencies stay out of authd's.
+LINT := $(GO) tool -modfile=internal/tools/go.mod golangci-lint
+FUZZTIME ?= 30s
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## run authd on the embedded default, with a user to try
+	./bin/authd serve --demo
+
+.PHONY: build
+build: ## build bin/authd and bin/orders
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/authd ./examples/orders
+
+.PHONY: test
+test: ## install what the tests need, and run them all with the race detector
+	internal/testenv/install.sh
+	$(GO) vet ./...
+	$(GO) test -race -timeout 20m ./...
+	cd internal/bench && $(GO) test -timeout 10m ./...
+
+.PHONY: check
+check: ## formatting, vet, linters, module files
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run: gofmt -w .' >&2; exit 1; }
+	$(GO) vet ./...
+	$(LINT) run ./...
+	$(GO) mod verify
+	$(GO) mod tidy -diff
+
+.PHONY: bench
+bench: ## verification and mirror benchmarks beside peers, as ratios
+	cd internal/bench && $(GO) run .
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (default 30s)
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; done

@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/authd-project/authd/election"
+	"github.com/authd-project/authd/httpapi"
+	"github.com/authd-project/authd/identity"
+	"github.com/authd-project/authd/identity/sqlstore"
+	"github.com/authd-project/authd/internal/boltfile"
+	"github.com/authd-project/authd/keys"
+	keybolt "github.com/authd-project/authd/keys/boltstore"
+	"github.com/authd-project/authd/revocation"
+	revocationbolt "github.com/authd-project/authd/revocation/boltstore"
+	"github.com/authd-project/authd/revocation/httpfeed"
+	"github.com/authd-project/authd/session"
+	sessionbolt "github.com/authd-project/authd/session/boltstore"
+	"github.com/authd-project/authd/token"
+)
+
+// app is authd, wired: everything that runs but the sockets.
+type app struct {
+	cfg Config
+	log *slog.Logger
+
+	public, admin *httpapi.Server
+	adminToken    string
+	registry      *prometheus.Registry
+	metrics       *httpapi.Metrics
+	users         *sqlstore.Store
+	view          *keys.View
+	mirror        *revocation.Mirror
+	jobs          []func(context.Context) error // each runs until its context ends
+	closers       []func() error                // closed last to first, also when construction stops half-way
+}
+
+// newApp opens the stores and wires the parts. issuer is the URL under which clients reach the public API.
+func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_ *app, err error) {
+	a := &app{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if a.metrics, err = httpapi.NewMetrics(a.registry); err != nil {
+		return nil, err
+	}
+	file, err := a.openFile()
+	if err != nil {
+		return nil, err
+	}
+	if err := a.openUsers(ctx); err != nil {
+		return nil, err
+	}
+	revocations, err := a.openRevocations(file)
+	if err != nil {
+		return nil, err
+	}
+	elector, rotator, err := a.openKeys(file, revocations)
+	if err != nil {
+		return nil, err
+	}
+	sessions, err := a.openSessions(file, issuer, revocations)
+	if err != nil {
+		return nil, err
+	}
+	verifier, err := token.NewVerifier(token.VerifierConfig{
+		Issuer: issuer, Audience: cfg.Audience, Keys: a.view, Revocations: a.mirror, Leeway: cfg.Leeway,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.openPublic(issuer, sessions, verifier, revocations); err != nil {
+		return nil, err
+	}
+	return a, a.openAdmin(sessions, revocations, elector, rotator)
+}
+
+func (a *app) openFile() (*boltfile.File, error) {
+	file, err := boltfile.Open(filepath.Join(a.cfg.Data, "authd.db"))
+	if err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	a.closers = append(a.closers, file.Close)
+	return file, nil
+}
+
+func (a *app) openUsers(ctx context.Context) error {
+	hasher, err := identity.NewHasher(identity.HasherConfig{Concurrency: a.cfg.HashPool})
+	if err != nil {
+		return err
+	}
+	a.users, err = sqlstore.OpenSQLite(ctx, filepath.Join(a.cfg.Data, "users.db"), sqlstore.Config{
+		Hasher: hasher, Rules: identity.Rules{Context: []string{"authd"}}, Logger: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.closers = append(a.closers, a.users.Close)
+	return nil
+}
+
+func (a *app) openRevocations(file *boltfile.File) (revocation.Store, error) {
+	store, err := revocationbolt.Open(file, revocationbolt.Options{Logger: a.log})
+	if err != nil {
+		return nil, err
+	}
+	a.mirror = revocation.NewMirror(revocation.MirrorConfig{MaxStaleness: a.cfg.MaxStaleness, Logger: a.log})
+	a.jobs = append(a.jobs, store.Run, func(ctx context.Context) error { return a.mirror.Run(ctx, store) })
+	return store, nil
+}
+
+func (a *app) openKeys(file *boltfile.File, revocations revocation.Store) (election.Elector, *keys.Rotator, error) {
+	text, err := readOrMakeSecret(a.cfg.KEKFile, a.cfg.KEKFile == filepath.Join(a.cfg.Data, "kek"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("kek-file: %w", err)
+	}
+	keks, err := keys.ParseKEKs(text)
+	if err != nil {
+		return nil, nil, fmt.Errorf("kek-file %s: %w", a.cfg.KEKFile, err)
+	}
+	store, err := keybolt.Open(file, keys.NewCodec(keks...))
+	if err != nil {
+		return nil, nil, err
+	}
+	policy := a.cfg.keyPolicy()
+	if a.view, err = keys.NewView(keys.ViewConfig{Store: store, Policy: policy, Log: a.log}); err != nil {
+		return nil, nil, err
+	}
+	identity := processIdentity()
+	rotator, err := keys.NewRotator(keys.RotatorConfig{
+		Store: store, Policy: policy, Holder: identity, Log: a.log,
+		Revocations: keys.KeyRevokerFunc(func(ctx context.Context, kid string, until time.Time) error {
+			return revokeKey(ctx, revocations, a.mirror, kid, until)
+		}),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	elector := election.NewSolo(identity, time.Now)
+	a.jobs = append(a.jobs, a.view.Run, func(ctx context.Context) error { return elector.Lead(ctx, rotator.Lead) })
+	return elector, rotator, nil
+}
+
+func (a *app) openSessions(file *boltfile.File, issuer string, revocations revocation.Store) (*session.Service, error) {
+	limits := session.Limits{Idle: a.cfg.SessionIdle, Absolute: a.cfg.SessionAbsolute, Grace: a.cfg.RefreshGrace}.WithDefaults()
+	store, err := sessionbolt.Open(file, sessionbolt.Options{
+		Limits: limits, KeepEnded: a.cfg.AccessTTL + time.Hour, Logger: a.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.jobs = append(a.jobs, store.Run)
+	issuerOf, err := token.NewIssuer(token.IssuerConfig{
+		Issuer: issuer, Audience: a.cfg.Audience, TTL: a.cfg.AccessTTL, Keys: a.view,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return session.NewService(session.ServiceConfig{
+		Store: store, Accounts: a.users, Tokens: issuerOf, MACKeys: a.view, Revocations: revocations, Mirror: a.mirror,
+		Limits: limits, AccessTTL: a.cfg.AccessTTL, Leeway: a.cfg.Leeway, Logger: a.log,
+	})
+}
+
+func (a *app) openPublic(issuer string, sessions *session.Service, verifier *token.Verifier, revocations revocation.Store) error {
+	clients, err := a.cfg.oauthClients()
+	if err != nil {
+		return err
+	}
+	if a.cfg.Demo {
+		clients = append(clients, httpapi.Client{ID: demoClient, SecretSHA256: sha256.Sum256([]byte(demoSecret))})
+	}
+	proxies, err := a.cfg.trustedProxies()
+	if err != nil {
+		return err
+	}
+	a.public, err = httpapi.NewPublic(httpapi.PublicConfig{
+		Issuer: issuer, Algorithms: token.Algorithms(), Clients: clients, RefreshLife: a.cfg.SessionIdle,
+		Sessions: sessions, Verifier: verifier, Keys: a.view, Revocations: revocations, Mirror: a.mirror,
+		Feed:     httpfeed.NewHandler(httpfeed.HandlerConfig{Feed: a.mirror, Logger: a.log}),
+		Accounts: a.users, TrustedProxies: proxies, Metrics: a.metrics, Log: a.log,
+		Limits: httpapi.Limits{Connections: a.cfg.MaxConnections, Drain: a.cfg.DrainTimeout},
+	})
+	return err
+}
+
+func (a *app) openAdmin(sessions *session.Service, revocations revocation.Store, elector election.Elector, rotator *keys.Rotator) error {
+	var err error
+	own := a.cfg.AdminTokenFile == filepath.Join(a.cfg.Data, "admin-token")
+	if a.adminToken, err = readOrMakeSecret(a.cfg.AdminTokenFile, own); err != nil {
+		return fmt.Errorf("admin-token-file: %w", err)
+	}
+	a.admin, err = httpapi.NewAdmin(httpapi.AdminConfig{
+		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
+		Users:       a.users, Sessions: sessions, Revocations: revocations, Mirror: a.mirror,
+		Ring: a.view, Keys: rotator, Leadership: elector, TokenLife: a.cfg.AccessTTL + a.cfg.Leeway,
+		Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
+		Limits: httpapi.Limits{Drain: a.cfg.DrainTimeout},
+	})
+	return err
+}
+
+// run does the background work until ctx ends.
+func (a *app) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, job := range a.jobs {
+		g.Go(func() error { return job(ctx) })
+	}
+	return g.Wait()
+}
+
+// checks are what must hold before requests can be answered.
+func (a *app) checks() []httpapi.Check {
+	return []httpapi.Check{
+		{Name: "keys", Probe: func(context.Context) error { return a.view.Check() }},
+		{Name: "users", Probe: a.users.Ping},
+		{Name: "revocations", Probe: func(context.Context) error {
+			if !a.mirror.Status().Fresh {
+				return errors.New("the mirror is not fresh")
+			}
+			return nil
+		}},
+	}
+}
+
+// awaitReady returns once all checks pass, or tells which did not when ctx ended.
+func (a *app) awaitReady(ctx context.Context) error {
+	for {
+		var failed []error
+		for _, c := range a.checks() {
+			if err := c.Probe(ctx); err != nil {
+				failed = append(failed, fmt.Errorf("%s: %w", c.Name, err))
+			}
+		}
+		if len(failed) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not ready: %w", errors.Join(failed...))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (a *app) close() error {
+	var errs []error
+	for _, c := range slices.Backward(a.closers) {
+		errs = append(errs, c())
+	}
+	return errors.Join(errs...)
+}
+
+// revokeKey puts a signing key on the revocation set.
+func revokeKey(ctx context.Context, store revocation.Store, mirror *revocation.Mirror, kid string, until time.Time) error {
+	entry := revocation.Entry{Kind: revocation.Key, ID: revocation.IDOf(revocation.Key, kid), Expires: revocation.Cutoff(until)}
+	if err := store.Add(ctx, entry); err != nil {
+		return err
+	}
+	mirror.Merge(entry)
+	return nil
+}
+
+// processIdentity is unique for each process: two processes with one name would lead at the same time.
+func processIdentity() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "authd"
+	}
+	return host + "-" + newSecret()[:8]
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/authd-project/authd/httpapi/adminapi"
+	"github.com/authd-project/authd/httpapi/adminclient"
+)
+
+func newKeysCommand(env environment) *cobra.Command {
+	group := &cobra.Command{Use: "keys", Short: "List, rotate and revoke signing keys", GroupID: "operate"}
+	group.AddCommand(
+		adminCommand(env, &cobra.Command{Use: "list", Short: "List the signing keys, oldest first", Args: cobra.NoArgs}, listKeys),
+		adminCommand(env, &cobra.Command{
+			Use: "rotate", Short: "Let the standby key sign from now on, if verifiers know it already", Args: cobra.NoArgs,
+		}, rotateKeys),
+		newKeysRevokeCommand(env),
+	)
+	return group
+}
+
+func listKeys(cmd *cobra.Command, _ []string, c *adminclient.Client) error {
+	list, err := c.Keys(cmd.Context())
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "KID\tALG\tSTATE\tSINCE\tCREATED")
+	for _, k := range list.Keys {
+		since := "not confirmed yet"
+		if k.Since != nil {
+			since = k.Since.Format(time.RFC3339)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Algorithm, k.State, since, k.CreatedAt.Format(time.RFC3339))
+	}
+	return w.Flush()
+}
+
+func rotateKeys(cmd *cobra.Command, _ []string, c *adminclient.Client) error {
+	kid, err := c.RotateKeys(cmd.Context())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s signs from now on\n", kid)
+	return err
+}
+
+func newKeysRevokeCommand(env environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "revoke KID",
+		Short: "Take a key out of service in an emergency; says first what that breaks",
+		Args:  cobra.ExactArgs(1),
+	}
+	yes := cmd.Flags().Bool("yes", false, "do not ask")
+	dryRun := cmd.Flags().Bool("dry-run", false, "only say what it would break")
+	return adminCommand(env, cmd, func(cmd *cobra.Command, args []string, c *adminclient.Client) error {
+		planned, err := c.KeyBlastRadius(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		consequences := blastRadius(planned)
+		if *dryRun {
+			fmt.Fprintln(cmd.OutOrStdout(), consequences)
+			return nil
+		}
+		if *yes {
+			fmt.Fprintln(cmd.OutOrStdout(), consequences)
+		} else if err := confirm(cmd, consequences); err != nil {
+			return err
+		}
+		revoked, err := c.RevokeKey(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "revoked %s; %s signs\n", revoked.ID, revoked.Successor)
+		return nil
+	})
+}
+
+// blastRadius says in sentences what revoking a key does.
+func blastRadius(r adminapi.KeyRevoked) string {
+	lines := []string{fmt.Sprintf("Key %s is %s. Revoking it:", r.ID, r.State)}
+	if r.TokensUntil != nil {
+		lines = append(lines, fmt.Sprintf("- refuses every token it signed; honest ones would have lived until %s, and their holders must refresh.",
+			r.TokensUntil.Format(time.RFC3339)))
+	} else {
+		lines = append(lines, "- refuses no honest token, as it has signed none that lives.")
+	}
+	if r.State == "active" {
+		lines = append(lines, fmt.Sprintf("- lets %s sign from now on.", orElse(r.Successor, "a new key")))
+	}
+	if r.UnknownFor > 0 {
+		lines = append(lines, fmt.Sprintf("- for up to %v, verifiers that cache the JWKS may refuse new tokens, as they do not know that key yet.",
+			time.Duration(r.UnknownFor)*time.Second))
+	}
+	if r.RevokedUntil != nil {
+		lines = append(lines, fmt.Sprintf("- keeps the key on the revocation set until %s.", r.RevokedUntil.Format(time.RFC3339)))
+	}
+	return strings.Join(lines, "\n")
+}

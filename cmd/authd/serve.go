@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+func newServeCommand(env environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "serve",
+		Short:   "Run the service; with no settings, on the embedded default",
+		GroupID: "service",
+		Args:    cobra.NoArgs,
+	}
+	s := newSettings(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := s.load(env.getenv)
+		if err != nil {
+			return fmt.Errorf("settings:\n%w", err)
+		}
+		return serve(cmd.Context(), cfg, env.stdout, newLogger(cfg, env.stderr))
+	}
+	return cmd
+}
+
+// serve runs authd until ctx ends.
+func serve(ctx context.Context, cfg Config, stdout io.Writer, log *slog.Logger) (err error) {
+	public, admin, err := listen(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer public.Close()
+	defer admin.Close()
+	issuer := cfg.issuerAt(public.Addr().String())
+	a, err := newApp(ctx, cfg, issuer, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	if err := a.prepareDemo(ctx); err != nil {
+		return err
+	}
+	a.announce(stdout, issuer, public.Addr(), admin.Addr())
+
+	// Requests that are being answered need the background work, so it ends after the servers have drained.
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	jobs := make(chan error, 1)
+	go func() { jobs <- a.run(background) }()
+
+	servers, serving := errgroup.WithContext(ctx)
+	servers.Go(func() error { return a.public.Serve(serving, public) })
+	servers.Go(func() error { return a.admin.Serve(serving, admin) })
+	servers.Go(func() error { return a.announceReady(serving, stdout) })
+	servers.Go(func() error {
+		select {
+		case err := <-jobs: // only ever early because it failed: the servers must not go on without it
+			jobs <- nil
+			return fmt.Errorf("background work: %w", err)
+		case <-serving.Done():
+			return nil
+		}
+	})
+	err = servers.Wait()
+	stop()
+	return errors.Join(err, <-jobs)
+}
+
+func listen(ctx context.Context, cfg Config) (public, admin net.Listener, err error) {
+	var lc net.ListenConfig
+	if public, err = lc.Listen(ctx, "tcp", cfg.Listen); err != nil {
+		return nil, nil, fmt.Errorf("listen: %w", err)
+	}
+	if admin, err = lc.Listen(ctx, "tcp", cfg.AdminListen); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("admin-listen: %w", err), public.Close())
+	}
+	return public, admin, nil
+}
+
+// announce tells a person what was chosen and where everything is.
+func (a *app) announce(w io.Writer, issuer string, public, admin net.Addr) {
+	policy := a.cfg.keyPolicy()
+	fmt.Fprintf(w, `authd %s on the embedded default
+  public API  http://%s
+  admin API   http://%s (bearer token in %s)
+  issuer      %s
+  audience    %s
+  data        %s
+  tokens      %s for %v, keys rotate every %v, revocations reach every verifier within %v
+`, buildVersion(), public, admin, a.cfg.AdminTokenFile, issuer, joined(a.cfg.Audience), a.cfg.Data,
+		policy.Algorithm, a.cfg.AccessTTL, policy.RotateEvery, a.cfg.MaxStaleness)
+	if a.cfg.Demo {
+		fmt.Fprintf(w, "  to try      user %s, password %q; client %s, secret %q\n", demoUser, demoPassword, demoClient, demoSecret)
+	}
+}
+
+// announceReady prints "ready" once requests can be answered. Until then they are answered 503.
+func (a *app) announceReady(ctx context.Context, w io.Writer) error {
+	if a.awaitReady(ctx) == nil {
+		fmt.Fprintln(w, "ready")
+	}
+	return nil
+}
+
+func newLogger(cfg Config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // validated
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}

@@ -1,0 +1,127 @@
+package architecture_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/authd-project/authd"
+
+// backends are what a service that only verifies tokens must never compile in.
+var backends = []string{
+	"github.com/labstack/echo/...", "k8s.io/...", "go.etcd.io/...", "github.com/redis/...", "database/sql",
+	"modernc.org/...", "github.com/spf13/...", "github.com/prometheus/...",
+}
+
+// forbidden lists, for a package and everything it imports, what must not be reached. A pattern ending in /... covers
+// the package and everything below it.
+var forbidden = []struct {
+	pkg     string // relative to the module
+	targets []string
+	reason  string
+}{
+	{"middleware", backends, "a service that guards its handlers must not pay for authd's server and stores"},
+	{"middleware", []string{module + "/httpapi/...", module + "/cmd/...", module + "/identity/..."}, "imports go downwards"},
+	{"token", append([]string{"net/http"}, backends...), "verifying a token needs no network"},
+	{"token", siblings("session", "keys", "election", "identity"), "siblings know nothing of each other; token uses revocation's types"},
+	{"revocation", append([]string{"net/http", "net"}, backends...), "the mirror answers from memory; feeds are sub-packages"},
+	{"revocation", siblings("token", "session", "keys", "election", "identity"), "siblings know nothing of each other"},
+	{"keys", backends, "the life cycle is pure; stores are sub-packages"},
+	{"keys", siblings("token", "revocation", "session", "election", "identity"), "siblings know nothing of each other"},
+	{"election", append([]string{"net/http"}, backends...), "electors with a backend are sub-packages"},
+	{"election", siblings("token", "revocation", "session", "keys", "identity"), "siblings know nothing of each other"},
+	{"identity", backends, "sources of users are sub-packages"},
+	{"identity", siblings("token", "revocation", "session", "keys", "election"), "siblings know nothing of each other"},
+	{"session", backends, "stores are sub-packages"},
+	{"session", []string{module + "/httpapi/...", module + "/middleware/...", module + "/cmd/..."}, "imports go downwards"},
+	{"httpapi", []string{module + "/cmd/...", "go.etcd.io/...", "modernc.org/...", "k8s.io/...", "github.com/redis/..."},
+		"the server is given its stores; only cmd/authd chooses them"},
+}
+
+func siblings(names ...string) []string {
+	var targets []string
+	for _, n := range names {
+		targets = append(targets, module+"/"+n+"/...")
+	}
+	return targets
+}
+
+func TestImportsGoDownwards(t *testing.T) {
+	for _, rule := range forbidden {
+		t.Run(rule.pkg, func(t *testing.T) {
+			for _, dep := range dependencies(t, module+"/"+rule.pkg) {
+				if slices.ContainsFunc(rule.targets, func(pattern string) bool { return matches(pattern, dep) }) {
+					t.Errorf("%s reaches %s, but %s", rule.pkg, dep, rule.reason)
+				}
+			}
+		})
+	}
+}
+
+// The rules above must be able to fail: cmd/authd reaches what they forbid to others.
+func TestRulesCanFail(t *testing.T) {
+	deps := dependencies(t, module+"/cmd/authd")
+	for _, pattern := range []string{"go.etcd.io/...", "modernc.org/...", "database/sql", module + "/httpapi/..."} {
+		if !slices.ContainsFunc(deps, func(dep string) bool { return matches(pattern, dep) }) {
+			t.Errorf("cmd/authd does not reach %s: the pattern matches nothing", pattern)
+		}
+	}
+}
+
+func TestEveryPackageHasAComment(t *testing.T) {
+	for _, p := range list(t, "list", "-json=ImportPath,Doc,GoFiles", "./...") {
+		if len(p.GoFiles) > 0 && p.Doc == "" {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
+
+func matches(pattern, dep string) bool {
+	root, below := strings.CutSuffix(pattern, "/...")
+	return dep == root || below && strings.HasPrefix(dep, root+"/")
+}
+
+func dependencies(t *testing.T, pkg string) []string {
+	t.Helper()
+	var deps []string
+	for _, p := range list(t, "list", "-deps", "-json=ImportPath", pkg) {
+		if p.ImportPath != pkg {
+			deps = append(deps, p.ImportPath)
+		}
+	}
+	return deps
+}
+
+type listed struct {
+	ImportPath, Doc string
+	GoFiles         []string
+}
+
+func list(t *testing.T, args ...string) []listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = path.Join("..", "..")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	var packages []listed
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+}
