@@ -121,7 +121,8 @@ func (r *Remote) read(have *remoteSet, body []byte) (*remoteSet, error) {
 	}
 	next := &remoteSet{keys: keys, ours: true, body: body}
 	for kid := range keys {
-		next.ours = next.ours && shapedLikeOurs(kid)
+		_, ours := ParseKeyID(kid)
+		next.ours = next.ours && ours
 	}
 	return next, nil
 }

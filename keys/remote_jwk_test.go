@@ -5,6 +5,8 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -43,9 +45,9 @@ func TestRemoteJWKOfTheRFCs(t *testing.T) {
 // A key serves the one algorithm that follows from its type, whether "alg" says so or is absent.
 func TestRemoteJWKHasOneAlgorithm(t *testing.T) {
 	for jwk, want := range map[string][]string{
-		rfcEC:                      {"ES256"},
-		rfcRSA:                     {"RS256"},
-		rfcOKP:                     {"EdDSA", "Ed25519"},
+		rfcEC:                       {"ES256"},
+		rfcRSA:                      {"RS256"},
+		rfcOKP:                      {"EdDSA", "Ed25519"},
 		rfcOKP + `,"alg":"EdDSA"`:   {"EdDSA", "Ed25519"},
 		rfcOKP + `,"alg":"Ed25519"`: {"EdDSA", "Ed25519"}, // RFC 9864
 	} {
@@ -171,6 +173,25 @@ func TestRemoteJWKSDuplicateKID(t *testing.T) {
 		if _, ok := keys["two"]; ok || len(keys) != 1 || len(refused) == 0 || err != nil {
 			t.Errorf("second %.20s…: have %v, refused %v, %v", second, keys, refused, err)
 		}
+	}
+}
+
+func TestRemoteRedirectsByOrigin(t *testing.T) {
+	client, _ := withinOrigin(nil)
+	from := httptest.NewRequest("GET", "https://issuer.test/jwks.json", nil)
+	for to, want := range map[string]bool{
+		"https://issuer.test/elsewhere":     true,
+		"http://issuer.test/jwks.json":      false,
+		"https://issuer.test:444/jwks.json": false,
+		"https://jwks.issuer.test/":         false,
+	} {
+		err := client.CheckRedirect(httptest.NewRequest("GET", to, nil), []*http.Request{from})
+		if (err == nil) != want {
+			t.Errorf("redirect to %s: %v", to, err)
+		}
+	}
+	if err := client.CheckRedirect(from, slices.Repeat([]*http.Request{from}, 4)); err == nil {
+		t.Error("four redirects were followed")
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -56,12 +55,9 @@ func (r *Remote) askFor(kid string) (*flight, error) {
 // one of another shape is junk and not worth a fetch. Nothing is ruled out for an issuer that names its keys otherwise,
 // and no kid for its ring epoch: a ring that was made anew has another, and its tokens must not be refused until the
 // next refresh.
-func (s *remoteSet) rulesOut(kid string) bool { return s.ours && !shapedLikeOurs(kid) }
-
-// shapedLikeOurs tells whether kid is a ring epoch, '-' and the prefix of a thumbprint, as authd names keys.
-func shapedLikeOurs(kid string) bool {
-	epoch, thumbprint, ok := strings.Cut(kid, "-")
-	return ok && epoch != "" && thumbprint != ""
+func (s *remoteSet) rulesOut(kid string) bool {
+	_, ours := ParseKeyID(kid)
+	return s.ours && !ours
 }
 
 // await waits for a fetch until it has landed, but no longer than Wait after it began: a request that comes late to a
