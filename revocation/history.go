@@ -8,7 +8,7 @@ type history struct {
 	ring  []change // grows up to limit; the change with index i, if still held, is ring[i%limit]
 	limit int
 	next  uint64   // index of the next change
-	floor Position // the position before the oldest change held
+	floor Position // the position before the oldest change held, zero when that is within a batch
 	now   Position // the position after the latest change
 }
 
@@ -50,9 +50,7 @@ func (h *history) append(c change) {
 		slot := &h.ring[(h.next-1)%uint64(h.limit)]
 		gone, *slot = *slot, c
 	}
-	if gone.position != (Position{}) {
-		h.floor = gone.position
-	}
+	h.floor = gone.position
 }
 
 func (h *history) at(i uint64) change { return h.ring[i%uint64(h.limit)] }
