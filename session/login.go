@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 type LoginRequest struct {
 	Username  string
 	Password  string
-	ClientID  string // may be empty
+	ClientID  string // empty means the service's own
 	Scope     string // space-separated; the caller has decided that the client may have it
 	Address   string // of the client, for lists and logs
 	UserAgent string // as the client sent it, for lists and logs
@@ -26,6 +27,7 @@ func (s *Service) Login(ctx context.Context, r LoginRequest) (Grant, error) {
 	if err := errors.Join(checkClientID(r.ClientID), checkScope(r.Scope)); err != nil {
 		return Grant{}, fmt.Errorf("login: %w: %w", ErrInvalidRequest, err)
 	}
+	r.ClientID = cmp.Or(r.ClientID, s.clientID)
 	account, authTime, err := s.authenticate(ctx, r)
 	if err != nil {
 		return Grant{}, fmt.Errorf("login: %w", err)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -30,6 +31,7 @@ type ServiceConfig struct {
 	MACKeys     MACKeys
 	Revocations Revocations
 	Mirror      Mirror
+	ClientID    string           // of logins that name no client, as every token needs one; default "authd"
 	Limits      Limits           // zero fields mean the defaults
 	AccessTTL   time.Duration    // the longest life of an access token that Tokens issues; default 10 min
 	Leeway      time.Duration    // how long verifiers accept a token beyond its "exp"; default 30 s
@@ -50,6 +52,7 @@ type Service struct {
 	macKeys     MACKeys
 	revocations Revocations
 	mirror      Mirror
+	clientID    string
 	limits      Limits
 	accessTTL   time.Duration
 	leeway      time.Duration
@@ -62,14 +65,10 @@ type Service struct {
 func NewService(c ServiceConfig) (*Service, error) {
 	s := &Service{
 		store: c.Store, accounts: c.Accounts, tokens: c.Tokens, macKeys: c.MACKeys,
-		revocations: c.Revocations, mirror: c.Mirror, limits: c.Limits.WithDefaults(),
-		accessTTL: c.AccessTTL, leeway: c.Leeway, now: c.Now, rand: c.Rand, log: c.Logger,
-	}
-	if s.accessTTL == 0 {
-		s.accessTTL = 10 * time.Minute
-	}
-	if s.leeway == 0 {
-		s.leeway = 30 * time.Second
+		revocations: c.Revocations, mirror: c.Mirror,
+		clientID: cmp.Or(c.ClientID, "authd"), limits: c.Limits.WithDefaults(),
+		accessTTL: cmp.Or(c.AccessTTL, token.DefaultTTL), leeway: cmp.Or(c.Leeway, token.DefaultLeeway),
+		now: c.Now, rand: c.Rand, log: c.Logger,
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -101,7 +100,7 @@ func (s *Service) validate() error {
 	require(s.mirror != nil, "mirror: required")
 	require(s.accessTTL > 0, "access token life: must be positive")
 	require(s.leeway >= 0, "leeway: must not be negative")
-	return errors.Join(append(errs, s.limits.Validate(s.accessTTL))...)
+	return errors.Join(append(errs, checkClientID(s.clientID), s.limits.Validate(s.accessTTL))...)
 }
 
 // Grant is what a login or a refresh gives to the client.
@@ -124,7 +123,10 @@ func (s *Service) grant(ctx context.Context, n Session, a identity.Account, mac 
 		claims.IssuedAt = time.Unix(cutoff, 0) // or the cut-off of this very second would hit the new token
 	}
 	raw, issued, err := s.tokens.Issue(ctx, claims)
-	if err != nil {
+	switch {
+	case errors.Is(err, token.ErrClaims): // the account has something that no token can say: trying again is no use
+		return Grant{}, err
+	case err != nil:
 		return Grant{}, unavailable("issuing an access token", err)
 	}
 	now := s.now()

@@ -29,6 +29,9 @@ type ID [16]byte
 // String returns the base64url form that tokens carry.
 func (id ID) String() string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
+// MarshalText implements [encoding.TextMarshaler] with the form of [ID.String], for JSON and logs.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
 // ParseID is the inverse of [ID.String].
 func ParseID(s string) (ID, error) {
 	var id ID

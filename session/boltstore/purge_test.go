@@ -49,8 +49,8 @@ func createMany(t *testing.T, s *Store, first byte, n int) []session.ID {
 
 func TestRunPurges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limits := session.Limits{Idle: 2 * time.Hour, Absolute: 24 * time.Hour}
-		s, f := open(t, filepath.Join(t.TempDir(), "authd.db"), Options{Limits: limits})
+		limits := session.Limits{Idle: 20 * time.Minute, Absolute: 4 * time.Hour}
+		s, f := open(t, filepath.Join(t.TempDir(), "authd.db"), Options{Limits: limits, KeepEnded: 10 * time.Minute})
 		defer f.Close() // inside the bubble
 		ctx, cancel := context.WithCancel(t.Context())
 		var runs sync.WaitGroup
@@ -62,7 +62,7 @@ func TestRunPurges(t *testing.T) {
 		defer runs.Wait()
 		defer cancel()
 
-		const many = 2*purgeBatch + 10
+		const many = purgeBatch + 10 // more than one batch
 		idle := createMany(t, s, 1, many)
 		ended := createMany(t, s, 2, 3)
 		used := createMany(t, s, 3, 3)
@@ -76,24 +76,24 @@ func TestRunPurges(t *testing.T) {
 			}
 		}
 
-		time.Sleep(50 * time.Minute)
-		wantStored("50 min: nothing may go yet", many+6)
-		time.Sleep(20 * time.Minute)
-		wantStored("1 h 10 min: the tombstones were kept for an hour", many+3)
+		time.Sleep(8 * time.Minute)
+		wantStored("8 min: nothing may go yet", many+6)
+		time.Sleep(4 * time.Minute)
+		wantStored("12 min: the tombstones were kept for 10", many+3)
 		for _, id := range used {
 			if _, _, err := s.Refresh(t.Context(), id, 1, session.Use{}, s.limits); err != nil {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(100 * time.Minute)
-		wantStored("2 h 50 min: the idle ones have expired, and are kept for an hour", many+3)
+		time.Sleep(16 * time.Minute)
+		wantStored("28 min: the idle ones have expired, and are kept for 10", many+3)
 		for _, id := range used {
 			if _, _, err := s.Refresh(t.Context(), id, 2, session.Use{}, s.limits); err != nil {
 				t.Fatal(err)
 			}
 		}
-		time.Sleep(20 * time.Minute)
-		wantStored("3 h 10 min: only those in use remain", 3)
+		time.Sleep(4 * time.Minute)
+		wantStored("32 min: only those in use remain", 3)
 		for _, id := range used {
 			if _, err := s.Get(t.Context(), id, s.limits); err != nil {
 				t.Errorf("a session in use: %v", err)

@@ -1,0 +1,330 @@
+package session_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authd-project/authd/identity"
+	"github.com/authd-project/authd/session"
+)
+
+func TestRefresh(t *testing.T) {
+	w := newWorld(t)
+	g := w.login("alice")
+	w.past()
+	w.accounts.set(identity.Account{Subject: "sub-alice", Username: "alice", Roles: []string{"manager"}})
+	next, err := w.service.Refresh(t.Context(), g.RefreshToken, session.Use{Address: "192.0.2.9", UserAgent: "desktop/1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next.Outcome != session.Rotated || next.RefreshToken == g.RefreshToken || next.Claims.ID == g.Claims.ID {
+		t.Errorf("%v: the tokens are not new", next.Outcome)
+	}
+	if next.Session.ID != g.Session.ID || next.Claims.SessionID != g.Claims.SessionID ||
+		!next.Claims.AuthTime.Equal(g.Claims.AuthTime) || next.Claims.Scope != "read" || next.Claims.ClientID != "web" {
+		t.Errorf("the session changed: %+v", next.Claims)
+	}
+	if !slices.Equal(next.Claims.Roles, []string{"manager"}) {
+		t.Errorf("roles %v; want those that the account has now", next.Claims.Roles)
+	}
+	if next.Session.Address != "192.0.2.9" || !next.Session.LastUsedAt.Equal(w.clock.Now()) {
+		t.Errorf("last use was not recorded: %+v", next.Session)
+	}
+	w.wantLive(next)
+}
+
+// F5: the answer is lost, also by a crash right after the commit; the retry gets the same successor, byte for byte.
+func TestRetryAfterCrashGetsTheSameSuccessor(t *testing.T) {
+	w := newWorld(t)
+	g := w.login("alice")
+	w.past()
+	lost := w.refresh(g.RefreshToken)
+	if err := w.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.open()
+	w.clock.Advance(20 * time.Second)
+	retried := w.refresh(g.RefreshToken)
+	if retried.Outcome != session.Replayed || retried.RefreshToken != lost.RefreshToken {
+		t.Errorf("%v: the retry got another successor", retried.Outcome)
+	}
+	w.wantLive(lost)
+	w.wantLive(retried)
+}
+
+func TestForgedTokensNeverReachTheStore(t *testing.T) {
+	w := newWorld(t)
+	g := w.login("alice")
+	const prefix = "authd_rt_"
+	raw, err := base64.RawURLEncoding.DecodeString(g.RefreshToken[len(prefix):])
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.store.calls = 0
+	for i := range raw {
+		for bit := range 8 {
+			forged := bytes.Clone(raw)
+			forged[i] ^= 1 << bit
+			s := prefix + base64.RawURLEncoding.EncodeToString(forged)
+			w.wantRefreshError(s, session.ErrInvalidGrant)
+			if _, _, err := w.service.InspectRefreshToken(t.Context(), s); !errors.Is(err, session.ErrInvalidGrant) {
+				t.Errorf("inspect: %v", err)
+			}
+			if err := w.service.RevokeRefreshToken(t.Context(), s); err != nil {
+				t.Errorf("revoke: %v; RFC 7009 section 2.2 wants success", err)
+			}
+		}
+	}
+	for _, s := range []string{"", "x", prefix, g.AccessToken, g.RefreshToken + "A", g.RefreshToken[:50]} {
+		w.wantRefreshError(s, session.ErrInvalidGrant)
+	}
+	if w.store.calls != 0 || len(w.revocations.added) != 0 {
+		t.Errorf("%d calls reached the store, %d entries were written", w.store.calls, len(w.revocations.added))
+	}
+	w.wantLive(g)
+}
+
+func TestReuseEndsTheSession(t *testing.T) {
+	w := newWorld(t)
+	stolen, other := w.login("alice"), w.login("alice")
+	w.past()
+	second := w.refresh(stolen.RefreshToken)
+	w.past()
+	third := w.refresh(second.RefreshToken)
+	w.wantRefreshError(stolen.RefreshToken, session.ErrReuse)
+	for _, g := range []session.Grant{stolen, second, third} {
+		w.wantDead(g)
+	}
+	w.wantLive(other)
+	if n := strings.Count(w.log.String(), "refresh token reused"); n != 1 {
+		t.Errorf("%d log entries about the reuse, want one", n)
+	}
+	if len(w.revocations.added) != 1 || len(w.revocations.early) > 0 {
+		t.Errorf("entries written: %v; want one, after the record ended", w.revocations.added)
+	}
+}
+
+// The revocation after a reuse fails, or the process dies in between. Whoever presents any token of the chain next has
+// it finished, once.
+func TestReuseIsFinishedLater(t *testing.T) {
+	w := newWorld(t)
+	stolen := w.login("alice")
+	w.past()
+	second := w.refresh(stolen.RefreshToken)
+	w.past()
+	w.revocations.err = errDown
+	w.wantRefreshError(stolen.RefreshToken, session.ErrUnavailable)
+	w.wantRefreshError(second.RefreshToken, session.ErrUnavailable)
+	w.revocations.err = nil
+	for range 3 {
+		w.wantRefreshError(second.RefreshToken, session.ErrInvalidGrant)
+	}
+	w.wantDead(second)
+	if len(w.revocations.added) != 1 {
+		t.Errorf("%d entries written; want one, however often the token is presented", len(w.revocations.added))
+	}
+}
+
+// A thief who hangs up must not keep the access token.
+func TestReuseIsFinishedWithoutTheCaller(t *testing.T) {
+	w := newWorld(t)
+	stolen := w.login("alice")
+	w.past()
+	second := w.refresh(stolen.RefreshToken)
+	w.past()
+	ctx, hangUp := context.WithCancel(t.Context())
+	w.store.afterStep = hangUp
+	if _, err := w.service.Refresh(ctx, stolen.RefreshToken, desktop); !errors.Is(err, session.ErrReuse) {
+		t.Errorf("refresh: %v", err)
+	}
+	w.wantDead(second)
+}
+
+func TestReplayFromElsewhereIsLogged(t *testing.T) {
+	w := newWorld(t)
+	g := w.login("alice")
+	w.past()
+	w.refresh(g.RefreshToken)
+	w.refresh(g.RefreshToken)
+	if strings.Contains(w.log.String(), "elsewhere") {
+		t.Errorf("a retry from the same place was logged: %s", w.log)
+	}
+	if _, err := w.service.Refresh(t.Context(), g.RefreshToken, session.Use{Address: "203.0.113.5", UserAgent: "x/1"}); err != nil {
+		t.Fatal(err)
+	}
+	log := w.log.String()
+	if !strings.Contains(log, "replayed from elsewhere") || !strings.Contains(log, "203.0.113.5") {
+		t.Errorf("a replay from another address was not logged: %s", log)
+	}
+}
+
+func TestRefreshChecksTheAccount(t *testing.T) {
+	for name, change := range map[string]func(a *accounts){
+		"disabled": func(a *accounts) {
+			a.set(identity.Account{Subject: "sub-alice", Username: "alice", Disabled: true})
+		},
+		"removed": func(a *accounts) { delete(a.byName, "alice") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			g := w.login("alice")
+			w.past()
+			change(w.accounts)
+			if _, _, err := w.service.InspectRefreshToken(t.Context(), g.RefreshToken); !errors.Is(err, session.ErrInvalidGrant) {
+				t.Errorf("inspect: %v", err)
+			}
+			w.wantRefreshError(g.RefreshToken, session.ErrInvalidGrant)
+			w.wantDead(g)
+		})
+	}
+}
+
+// An outage of what a refresh needs must not count against the session: however often and long a client tries, it goes
+// on where it was.
+func TestOutageDoesNotEndSessions(t *testing.T) {
+	for name, outage := range map[string]func(w *world, err error){
+		"accounts": func(w *world, err error) { w.accounts.err = err },
+		"MAC keys": func(w *world, err error) { w.macKeys.err = err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			g := w.login("alice")
+			w.past()
+			outage(w, errDown)
+			for range 20 {
+				w.wantRefreshError(g.RefreshToken, session.ErrUnavailable)
+				w.clock.Advance(10 * time.Second)
+			}
+			outage(w, nil)
+			if next := w.refresh(g.RefreshToken); next.Outcome != session.Rotated {
+				t.Errorf("after the outage: %v", next.Outcome)
+			}
+		})
+	}
+}
+
+// Cut-offs of a client and of everything reach sessions that do not refresh for a long time, and spare those that began
+// later.
+func TestCutoffEndsSessionsAtTheirNextRefresh(t *testing.T) {
+	for name, cutOff := range map[string]func(w *world) error{
+		"client":     func(w *world) error { return w.service.EndClient(w.Context(), "web") },
+		"everything": func(w *world) error { return w.service.EndEverything(w.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			old := w.login("alice")
+			w.past()
+			if err := cutOff(w); err != nil {
+				t.Fatal(err)
+			}
+			newer := w.login("alice")
+			if _, _, err := w.service.InspectRefreshToken(t.Context(), old.RefreshToken); !errors.Is(err, session.ErrInvalidGrant) {
+				t.Errorf("inspect: %v", err)
+			}
+			w.clock.Advance(5 * 24 * time.Hour)
+			w.wantRefreshError(old.RefreshToken, session.ErrInvalidGrant)
+			w.wantLive(w.refresh(newer.RefreshToken))
+			if list, err := w.service.List(t.Context(), "sub-alice"); err != nil || len(list) != 1 {
+				t.Errorf("list: %v, %v; want the newer session", list, err)
+			}
+		})
+	}
+}
+
+// A cut-off of another client does no harm.
+func TestCutoffOfAnotherClient(t *testing.T) {
+	w := newWorld(t)
+	g := w.login("alice")
+	if err := w.service.EndClient(t.Context(), "other"); err != nil {
+		t.Fatal(err)
+	}
+	w.past()
+	w.wantLive(w.refresh(g.RefreshToken))
+}
+
+// R3: a token whose making was held up for longer than revocations outlive tokens is not handed out.
+func TestLateTokenIsNotHandedOut(t *testing.T) {
+	w := newWorld(t)
+	g := w.login("alice")
+	w.past()
+	w.tokens.during = func() { w.clock.Advance(2 * time.Minute) }
+	w.wantRefreshError(g.RefreshToken, session.ErrUnavailable)
+}
+
+// R3: a refresh decided before a logout, whose token is signed after it and as late as allowed.
+func TestLogoutCoversARefreshUnderWay(t *testing.T) {
+	for _, scope := range []session.LogoutScope{session.LogoutSession, session.LogoutAll} {
+		t.Run(string(scope), func(t *testing.T) {
+			w := newWorld(t)
+			g := w.login("alice")
+			w.past()
+			w.tokens.during = func() {
+				if err := w.service.Logout(t.Context(), "sub-alice", g.Session.ID, scope); err != nil {
+					t.Error(err)
+				}
+				w.clock.Advance(59 * time.Second)
+			}
+			next, err := w.service.Refresh(t.Context(), g.RefreshToken, desktop)
+			if err != nil {
+				return // refused: as good
+			}
+			w.wantDead(next)
+			for _, e := range w.revocations.added {
+				if dead := next.Claims.ExpiresAt.Add(30 * time.Second); e.Kind.String() == "sid" && e.Expires < dead.Unix() {
+					t.Errorf("the entry expires at %d, before the token is dead at %d", e.Expires, dead.Unix())
+				}
+			}
+		})
+	}
+}
+
+func TestMACKeyRotation(t *testing.T) {
+	w := newWorld(t)
+	g := w.login("alice")
+	w.macKeys.keys[2], w.macKeys.current = bytes.Repeat([]byte{2}, 32), 2
+	w.past()
+	next := w.refresh(g.RefreshToken)
+	delete(w.macKeys.keys, 1)
+	w.past()
+	w.wantRefreshError(g.RefreshToken, session.ErrInvalidGrant)
+	w.wantLive(w.refresh(next.RefreshToken))
+}
+
+func TestExpiredSessionIsRefused(t *testing.T) {
+	w := newWorld(t)
+	g := w.login("alice")
+	w.clock.Advance(8 * 24 * time.Hour)
+	w.wantRefreshError(g.RefreshToken, session.ErrInvalidGrant)
+	if _, _, err := w.service.InspectRefreshToken(t.Context(), g.RefreshToken); !errors.Is(err, session.ErrInvalidGrant) {
+		t.Errorf("inspect: %v", err)
+	}
+	if len(w.revocations.added) > 0 {
+		t.Error("an expired session was revoked, though its tokens are long dead")
+	}
+}
+
+func TestInspectRefreshToken(t *testing.T) {
+	w := newWorld(t)
+	g := w.login("alice")
+	s, expires, err := w.service.InspectRefreshToken(t.Context(), g.RefreshToken)
+	if err != nil || s.ID != g.Session.ID || !expires.Equal(s.LastUsedAt.Add(7*24*time.Hour)) {
+		t.Errorf("%+v, %v, %v", s, expires, err)
+	}
+	w.past()
+	next := w.refresh(g.RefreshToken)
+	w.past()
+	if _, _, err := w.service.InspectRefreshToken(t.Context(), g.RefreshToken); !errors.Is(err, session.ErrInvalidGrant) {
+		t.Errorf("an old generation: %v", err)
+	}
+	w.wantLive(next) // looking did not end the session
+	w.accounts.err = errDown
+	if _, _, err := w.service.InspectRefreshToken(t.Context(), next.RefreshToken); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("without accounts: %v", err)
+	}
+}
