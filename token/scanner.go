@@ -1,6 +1,7 @@
 package token
 
 import (
+	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -279,7 +280,9 @@ func (s *scanner) value() string {
 	case 'n':
 		s.literal("null")
 	default:
-		s.number()
+		if _, err := strconv.ParseFloat(s.number(), 64); err != nil {
+			s.fail("", outOfRange) // RFC 8259 section 6: other readers may have no such number
+		}
 	}
 	if s.defect != nil {
 		return ""

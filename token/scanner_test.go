@@ -9,7 +9,7 @@ import (
 // TestScannerKnowsJSON tries one value each, as the value of a custom claim.
 func TestScannerKnowsJSON(t *testing.T) {
 	for _, good := range []string{
-		`1`, `0`, `-0`, `-1.5e+10`, `1E-2`, `1e400`, `true`, `false`, `null`, `""`, `"\"\\\/\b\f\n\r\t\u00e9\uD83D\ude00"`,
+		`1`, `0`, `-0`, `-1.5e+10`, `1E-2`, `1e-400`, `true`, `false`, `null`, `""`, `"\"\\\/\b\f\n\r\t\u00e9\uD83D\ude00"`,
 		`[]`, `[ ]`, `[1,[2],{"a":[]}]`, `{}`, "{ \"a\"\t:\r\n1 , \"b\":{} }", ` 1 `, `"é"`,
 		strings.Repeat("[", maxDepth-1) + strings.Repeat("]", maxDepth-1),
 	} {
@@ -28,7 +28,7 @@ func TestScannerKnowsJSON(t *testing.T) {
 		`[1}`: notJSON, `{`: notJSON, `{"a"}`: notJSON, `{"a":}`: notJSON, `{"a":1,}`: notJSON, `{a:1}`: notJSON,
 		`{1:1}`: notJSON, `{"a" 1}`: notJSON, `{"a":1 "b":2}`: notJSON, `{,}`: notJSON, `1 1`: notJSON, `1,`: notJSON,
 		"\ufeff1": notJSON, "\v1": notJSON, "\u00a01": notJSON, `//`: notJSON, "\x00": notJSON,
-		`{"a":1,"\u0061":2}`: duplicate, `"\ud800"`: badUnicode, `"\ud800\u0041"`: badUnicode, `"\ud800\n"`: badUnicode,
+		`1e400`: outOfRange, `{"a":1,"\u0061":2}`: duplicate, `"\ud800"`: badUnicode, `"\ud800\u0041"`: badUnicode, `"\ud800\n"`: badUnicode,
 		"\"\xff\"": badUnicode, strings.Repeat("[", maxDepth): tooDeep, strings.Repeat(`{"a":`, maxDepth): tooDeep,
 	} {
 		s := newScanner("claims", bad)
