@@ -19,7 +19,7 @@ type record struct {
 	createdAt, updatedAt, passwordChangedAt int64  // µs since 1970, 0 for never
 }
 
-// fields are where a row is scanned into, or what is inserted.
+// fields are where a row is scanned into, in the order of columns.
 func (r *record) fields() []any {
 	return []any{
 		&r.subject, &r.username, &r.passwordHash, &r.disabled, &r.roles,
@@ -28,12 +28,11 @@ func (r *record) fields() []any {
 }
 
 func (r *record) account() identity.Account {
-	return identity.Account{
-		Subject:  r.subject,
-		Username: r.username,
-		Roles:    strings.Fields(r.roles),
-		Disabled: r.disabled,
+	account := identity.Account{Subject: r.subject, Username: r.username, Disabled: r.disabled}
+	if r.roles != "" {
+		account.Roles = strings.Split(r.roles, " ")
 	}
+	return account
 }
 
 func (r *record) user() identity.User {

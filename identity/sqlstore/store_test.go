@@ -1,0 +1,212 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/authd-project/authd/identity"
+	"github.com/authd-project/authd/identity/sqlstore"
+)
+
+const password = "violin marmalade tundra"
+
+func newHasher(t testing.TB, onHash func(identity.HashEvent)) *identity.Hasher {
+	t.Helper()
+	h, err := identity.NewHasher(identity.HasherConfig{
+		Params: identity.Params{Memory: 64, Time: 1, Threads: 1}, OnHash: onHash,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestReopen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "not yet there", "a b?c#d%41&e.db")
+	clock := time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
+	c := sqlstore.Config{Hasher: newHasher(t, nil), Now: func() time.Time { return clock }}
+	s, err := sqlstore.OpenSQLite(t.Context(), path, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice, err := s.Add(t.Context(), "alice", password, "admin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	created := clock
+	clock = clock.Add(time.Hour)
+	if alice, err = s.SetDisabled(t.Context(), "alice", true); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	s = open(t, path, c)
+	want := identity.User{
+		Account: alice, HasPassword: true, CreatedAt: created, UpdatedAt: clock, PasswordChangedAt: created,
+	}
+	if got, err := s.Get(t.Context(), "alice"); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("Get = %+v, %v, want %+v", got, err, want)
+	}
+	if err := s.Ping(t.Context()); err != nil {
+		t.Errorf("Ping: %v", err)
+	}
+}
+
+// Nobody but the owner may read the hashes, also not in the files that SQLite keeps beside the database.
+func TestFileModes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := open(t, filepath.Join(dir, "users.db"), sqlstore.Config{Hasher: newHasher(t, nil)})
+	if _, err := s.Add(t.Context(), "alice", password); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 3 {
+		t.Errorf("%d files, want the database with -wal and -shm", len(files))
+	}
+	for _, file := range files {
+		if info, err := file.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v, want mode 0600", file.Name(), info.Mode(), err)
+		}
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder: %v, %v, want mode 0700", info.Mode(), err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	h := newHasher(t, nil)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte(strings.Repeat("not a database. ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		path   string
+		hasher *identity.Hasher
+	}{
+		"no hasher":          {filepath.Join(t.TempDir(), "users.db"), nil},
+		"not a database":     {file, h},
+		"a folder":           {t.TempDir(), h},
+		"a file as a folder": {filepath.Join(file, "users.db"), h},
+	} {
+		s, err := sqlstore.OpenSQLite(t.Context(), c.path, sqlstore.Config{Hasher: c.hasher})
+		if err == nil {
+			t.Errorf("%s: no error", name)
+			_ = s.Close()
+		}
+	}
+}
+
+// Whatever goes wrong in the database is ErrUnavailable, never a wrong password and never an unknown account.
+func TestDatabaseFails(t *testing.T) {
+	s, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "users.db"),
+		sqlstore.Config{Hasher: newHasher(t, nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice, err := s.Add(t.Context(), "alice", password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	for name, call := range map[string]func() error{
+		"Authenticate": func() error { _, err := s.Authenticate(ctx, "alice", password); return err },
+		"Account":      func() error { _, err := s.Account(ctx, alice.Subject); return err },
+		"Add":          func() error { _, err := s.Add(ctx, "bob", password); return err },
+		"Import":       func() error { _, err := s.Import(ctx, "bob", ""); return err },
+		"Get":          func() error { _, err := s.Get(ctx, "alice"); return err },
+		"List":         func() error { _, err := s.List(ctx, "", 0); return err },
+		"SetPassword":  func() error { _, err := s.SetPassword(ctx, "alice", password); return err },
+		"SetDisabled":  func() error { _, err := s.SetDisabled(ctx, "alice", true); return err },
+		"SetRoles":     func() error { _, err := s.SetRoles(ctx, "alice", "admin"); return err },
+		"Remove":       func() error { _, err := s.Remove(ctx, "alice"); return err },
+		"Ping":         func() error { return s.Ping(ctx) },
+	} {
+		err := call()
+		if !errors.Is(err, identity.ErrUnavailable) {
+			t.Errorf("%s: error %v, want ErrUnavailable", name, err)
+		}
+		for _, other := range []error{identity.ErrInvalidCredentials, identity.ErrNotFound, identity.ErrExists} {
+			if errors.Is(err, other) {
+				t.Errorf("%s: error %v is also %v", name, err, other)
+			}
+		}
+	}
+}
+
+// The command line works beside a running server: two processes add users to one file and see each other's.
+func TestTwoProcesses(t *testing.T) {
+	const each = 10
+	if path := os.Getenv("SQLSTORE_TEST_FILE"); path != "" {
+		s := open(t, path, sqlstore.Config{Hasher: newHasher(t, nil)})
+		addUsers(t, s, "child", each)
+		return
+	}
+	path := filepath.Join(t.TempDir(), "users.db")
+	s := open(t, path, sqlstore.Config{Hasher: newHasher(t, nil)})
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTwoProcesses$")
+	child.Env = append(os.Environ(), "SQLSTORE_TEST_FILE="+path)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if out, err := child.CombinedOutput(); err != nil {
+			t.Errorf("the other process: %v\n%s", err, out)
+		}
+	})
+	addUsers(t, s, "parent", each)
+	wg.Wait()
+	users, err := s.List(t.Context(), "", 0)
+	if err != nil || len(users) != 2*each {
+		t.Errorf("%d users, %v, want %d", len(users), err, 2*each)
+	}
+	if _, err := s.Authenticate(t.Context(), "child0", password); err != nil {
+		t.Errorf("a user of the other process: %v", err)
+	}
+}
+
+func addUsers(t *testing.T, s *sqlstore.Store, prefix string, n int) {
+	t.Helper()
+	for i := range n {
+		if _, err := s.Add(t.Context(), fmt.Sprint(prefix, i), password); err != nil {
+			t.Errorf("adding %s%d: %v", prefix, i, err)
+		}
+	}
+}
+
+// direct opens the file without the store, as an administrator with other tools would.
+func direct(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Errorf("closing the database: %v", err)
+		}
+	})
+	return db
+}
+
+func execute(t *testing.T, db *sql.DB, query string, args ...any) {
+	t.Helper()
+	if _, err := db.ExecContext(context.WithoutCancel(t.Context()), query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
