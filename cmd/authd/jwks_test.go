@@ -31,3 +31,24 @@ func keyID(t *testing.T, raw string) string {
 	}
 	return parsed.Signatures[0].Header.KeyID
 }
+
+// claims are those that tests look at, read without authd's code.
+type claims struct {
+	ID        string `json:"jti"`
+	SessionID string `json:"sid"`
+	Subject   string `json:"sub"`
+	ClientID  string `json:"client_id"`
+}
+
+func claimsOf(t *testing.T, raw string) claims {
+	t.Helper()
+	parsed, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256, jose.EdDSA, jose.RS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c claims
+	if err := json.Unmarshal(parsed.UnsafePayloadWithoutVerification(), &c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}

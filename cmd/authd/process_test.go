@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		bin = dir
-		build := exec.Command("go", "build", "-race", "-o", dir+string(filepath.Separator), ".", "../../examples/orders")
+		build := exec.Command("go", "build", "-race", "-o", dir+string(filepath.Separator), ".")
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {
 			fmt.Fprintln(os.Stderr, "building the programs under test:", err)
@@ -159,7 +159,7 @@ func serve(t *testing.T, data string, args ...string) *server {
 // authd runs a command against this server and returns what it printed.
 func (s *server) authd(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	out, err := command(t.Context(), stdin, append(args, "--data", s.Data, "--admin", s.Admin)...)
+	out, err := command(t.Context(), stdin, append(args, "--data", s.Data, "--admin-listen", strings.TrimPrefix(s.Admin, "http://"))...)
 	if err != nil {
 		t.Fatalf("authd %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
