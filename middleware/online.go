@@ -1,0 +1,72 @@
+package middleware
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/authd-project/authd/revocation"
+	"github.com/authd-project/authd/token"
+)
+
+// verifyPath is where authd answers whether it accepts a bearer token.
+const verifyPath = "/v1/verify"
+
+// online asks the issuer about single tokens.
+type online struct {
+	url    string
+	client *http.Client
+	own    *http.Transport // nil when lent
+}
+
+func newOnline(issuer string, opts Options) *online {
+	o := &online{url: strings.TrimSuffix(issuer, "/") + verifyPath}
+	o.client, o.own = newClient(opts.Client, opts.OnlineTimeout)
+	return o
+}
+
+func (o *online) close() {
+	if o.own != nil {
+		o.own.CloseIdleConnections()
+	}
+}
+
+// ask returns nil if the issuer accepts the token, an error that wraps token.ErrRevoked if it refuses it (all else was
+// checked here), and one that wraps token.ErrUnavailable if it says neither. Both answers must be authd's own words: a
+// page that some gateway answers with status 200 or 401 is neither.
+func (o *online) ask(ctx context.Context, raw string, c *token.Claims) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, o.url, nil)
+	if err != nil {
+		return fmt.Errorf("%w: asking the issuer: %w", token.ErrUnavailable, err)
+	}
+	req.Header.Set("Authorization", "Bearer "+raw)
+	req.Header.Set("Cache-Control", "no-cache")
+	resp, err := o.client.Do(req)
+	if err != nil {
+		return fmt.Errorf("%w: asking the issuer: %w", token.ErrUnavailable, err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection is used again; what it says does not matter
+
+	session, named := resp.Header["X-Auth-Session"]
+	switch {
+	case resp.StatusCode == http.StatusOK && named && session[0] == c.SessionID:
+		return nil
+	case resp.StatusCode == http.StatusUnauthorized &&
+		strings.Contains(resp.Header.Get("WWW-Authenticate"), `error="invalid_token"`):
+		return fmt.Errorf("%w: by the issuer's word", token.ErrRevoked)
+	}
+	return fmt.Errorf("%w: the issuer answered status %d, and not about this token", token.ErrUnavailable, resp.StatusCode)
+}
+
+// hits lets a replica of any age deny, and leaves what it does not know to somebody else.
+type hits struct{ of revocation.Checker }
+
+func (h hits) Check(ctx context.Context, c revocation.Claims) error {
+	if err := h.of.Check(ctx, c); isRevoked(err) {
+		return err
+	}
+	return nil
+}
