@@ -307,4 +307,6 @@ type publicOnly struct{ public ed25519.PublicKey }
 
 func (k publicOnly) Public() crypto.PublicKey { return k.public }
 
-func (publicOnly) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { panic("not for signing") }
+func (publicOnly) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	panic("not for signing")
+}

@@ -105,11 +105,11 @@ func (v *View) MACKeyByID(_ context.Context, id uint32) (key []byte, known bool,
 
 // JWKS returns the key set to serve. It is never empty; without a fresh view there is an error instead.
 func (v *View) JWKS(context.Context) (JWKS, error) {
-	s, err := v.current()
-	if err != nil {
+	s, now := v.state.Load(), v.cfg.Now()
+	if err := v.freshAt(now, s); err != nil {
 		return JWKS{}, err
 	}
-	return JWKS{Body: s.jwks, ETag: s.etag, MaxAge: v.cfg.Policy.maxAge(v.cfg.Now(), s.ring)}, nil
+	return JWKS{Body: s.jwks, ETag: s.etag, MaxAge: v.cfg.Policy.maxAge(now, s.ring)}, nil
 }
 
 // Ring returns the ring as last seen, without its private keys and secrets, and when that was. It does not mind the
@@ -140,11 +140,13 @@ func (v *View) current() (*snapshot, error) {
 	return s, nil
 }
 
-func (v *View) fresh(s *snapshot) error {
+func (v *View) fresh(s *snapshot) error { return v.freshAt(v.cfg.Now(), s) }
+
+func (v *View) freshAt(now time.Time, s *snapshot) error {
 	if s == nil {
 		return fmt.Errorf("%w: the key ring was not loaded yet", ErrUnavailable)
 	}
-	if age := age(v.cfg.Now(), s.asOf); age > v.cfg.Policy.ViewAge {
+	if age := age(now, s.asOf); age > v.cfg.Policy.ViewAge {
 		return fmt.Errorf("%w: the view of the key ring is %v old, at most %v is allowed",
 			ErrUnavailable, age.Round(time.Millisecond), v.cfg.Policy.ViewAge)
 	}
