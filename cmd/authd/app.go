@@ -37,6 +37,7 @@ type app struct {
 
 	public, admin *httpapi.Server
 	adminToken    string
+	tokenLife     time.Duration // the longest life of any token still alive; see startTokenLife
 	registry      *prometheus.Registry
 	metrics       *httpapi.Metrics
 	users         *sqlstore.Store
@@ -60,6 +61,9 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	}
 	file, err := a.openFile()
 	if err != nil {
+		return nil, err
+	}
+	if a.tokenLife, err = startTokenLife(ctx, file, cfg.AccessTTL, time.Now()); err != nil {
 		return nil, err
 	}
 	if err := a.openUsers(ctx); err != nil {
@@ -137,6 +141,7 @@ func (a *app) openKeys(file *boltfile.File, revocations revocation.Store) (elect
 		return nil, nil, err
 	}
 	policy := a.cfg.keyPolicy()
+	policy.TokenLife = a.tokenLife
 	if a.view, err = keys.NewView(keys.ViewConfig{Store: store, Policy: policy, Log: a.log}); err != nil {
 		return nil, nil, err
 	}
@@ -158,7 +163,7 @@ func (a *app) openKeys(file *boltfile.File, revocations revocation.Store) (elect
 func (a *app) openSessions(file *boltfile.File, issuer string, revocations revocation.Store) (*session.Service, error) {
 	limits := session.Limits{Idle: a.cfg.SessionIdle, Absolute: a.cfg.SessionAbsolute, Grace: a.cfg.RefreshGrace}.WithDefaults()
 	store, err := sessionbolt.Open(file, sessionbolt.Options{
-		Limits: limits, KeepEnded: a.cfg.AccessTTL + time.Hour, Logger: a.log,
+		Limits: limits, KeepEnded: a.tokenLife + time.Hour, Logger: a.log,
 	})
 	if err != nil {
 		return nil, err
@@ -172,7 +177,7 @@ func (a *app) openSessions(file *boltfile.File, issuer string, revocations revoc
 	}
 	return session.NewService(session.ServiceConfig{
 		Store: store, Accounts: a.users, Tokens: issuerOf, MACKeys: a.view, Revocations: revocations, Mirror: a.mirror,
-		Limits: limits, AccessTTL: a.cfg.AccessTTL, Leeway: a.cfg.Leeway, Logger: a.log,
+		Limits: limits, AccessTTL: a.tokenLife, Leeway: a.cfg.Leeway, Logger: a.log,
 	})
 }
 
@@ -207,7 +212,7 @@ func (a *app) openAdmin(sessions *session.Service, revocations revocation.Store,
 	a.admin, err = httpapi.NewAdmin(httpapi.AdminConfig{
 		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
 		Users:       a.users, Sessions: sessions, Revocations: revocations, Mirror: a.mirror,
-		Ring: a.view, Keys: rotator, Leadership: elector, TokenLife: a.cfg.AccessTTL + a.cfg.Leeway,
+		Ring: a.view, Keys: rotator, Leadership: elector, TokenLife: a.tokenLife + a.cfg.Leeway,
 		Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Drain: a.cfg.DrainTimeout},
 	})

@@ -79,7 +79,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 
 	fs.DurationVar(&c.SessionIdle, "session-idle", 7*24*time.Hour, "a session unused for longer has ended")
 	fs.DurationVar(&c.SessionAbsolute, "session-absolute", 30*24*time.Hour, "a session older than this has ended")
-	fs.DurationVar(&c.RefreshGrace, "refresh-grace", 30*time.Second, "how long a refresh token may be retried; below access-ttl")
+	fs.DurationVar(&c.RefreshGrace, "refresh-grace", 30*time.Second, "how long a refresh token may be retried; at most half of access-ttl")
 
 	fs.IntVar(&c.HashPool, "hash-pool", 0, "passwords hashed at once, 19 MiB each; 0 chooses by the processors")
 	fs.IntVar(&c.MaxConnections, "max-connections", 10000, "connections of the public listener at once")
@@ -134,7 +134,7 @@ func (c *Config) Validate() error {
 		require(c.AccessTTL >= 2*time.Second && c.AccessTTL <= 24*time.Hour, "access-ttl %v: must be from 2s to 24h", c.AccessTTL),
 		require(c.Leeway >= time.Second && c.Leeway <= 30*time.Second, "leeway %v: must be from 1s to 30s", c.Leeway),
 		require(c.MaxStaleness >= 2*time.Second, "max-staleness %v: must be at least 2s, as proofs come every second", c.MaxStaleness),
-		require(c.RefreshGrace > 0 && c.RefreshGrace < c.AccessTTL, "refresh-grace %v: must be above 0 and below access-ttl %v", c.RefreshGrace, c.AccessTTL),
+		require(c.RefreshGrace > 0 && c.RefreshGrace <= c.AccessTTL/2, "refresh-grace %v: must be above 0 and at most half of access-ttl %v", c.RefreshGrace, c.AccessTTL),
 		require(c.SessionIdle > c.AccessTTL, "session-idle %v: must exceed access-ttl %v", c.SessionIdle, c.AccessTTL),
 		require(c.SessionAbsolute >= c.SessionIdle, "session-absolute %v: must not be below session-idle %v", c.SessionAbsolute, c.SessionIdle),
 		require(c.HashPool >= 0, "hash-pool %d: must not be negative", c.HashPool),
