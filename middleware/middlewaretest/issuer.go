@@ -39,8 +39,8 @@ type Issuer struct {
 	audience string
 	server   *httptest.Server
 	mirror   *revocation.Mirror
-	ring   ring
-	age    atomic.Int64 // of what Guard's guards hold, in an outage; nanoseconds
+	ring     ring
+	age      atomic.Int64 // of what Guard's guards hold, in an outage; nanoseconds
 
 	stop context.CancelFunc
 	done sync.WaitGroup
