@@ -5,4 +5,15 @@
 // the store, nothing in a stolen database is a credential, and a retried refresh gets byte for byte the same successor.
 // One atomic step in the [Store], the pure rule [Decide], says what a presented generation means: the next one, a
 // retry, or theft.
+//
+// A session ends in two steps: first its record, so that nobody can refresh it, then a revocation of its sid that
+// outlives every access token it can have. The [Service] acknowledges an end when both are durable; where it was
+// interrupted in between, repeating the call, or presenting a token of the session, completes it.
+//
+// Several holders of one refresh token, such as the tabs of a browser, stay logged in as long as the time from reading
+// the shared token to storing the answer, retries included, is within a third of [Limits].Grace. A holder whose answer
+// is lost must ask again within the grace.
+//
+// Whoever holds a MAC key can make refresh tokens for session ids he knows; whoever can write to the store can end and
+// prolong sessions, but not mint a token.
 package session

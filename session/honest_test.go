@@ -67,6 +67,7 @@ func simulate(t *testing.T, seed uint64, most time.Duration) (refused, rotations
 type browser struct {
 	file    *boltfile.File
 	service *session.Service
+	mirror  *revocation.Mirror
 
 	mu                 sync.Mutex
 	token              string
@@ -81,7 +82,7 @@ func newBrowser(t *testing.T) *browser {
 			t.Fatal(err)
 		}
 	}
-	b := new(browser)
+	b := &browser{mirror: revocation.NewMirror(revocation.MirrorConfig{})}
 	var err error
 	b.file, err = boltfile.Open(filepath.Join(t.TempDir(), "authd.db"))
 	must(err)
@@ -96,7 +97,7 @@ func newBrowser(t *testing.T) *browser {
 		Store: store, Tokens: signer, Revocations: revocations,
 		Accounts: &accounts{byName: map[string]identity.Account{"alice": {Subject: "sub-alice", Username: "alice"}}},
 		MACKeys:  &macKeys{current: 1, keys: map[uint32][]byte{1: bytes.Repeat([]byte{1}, 32)}},
-		Mirror:   revocation.NewMirror(revocation.MirrorConfig{}),
+		Mirror:   b.mirror,
 		Limits:   session.Limits{MaxReplays: 1000}, // six tabs that refresh several times in 30 s
 	})
 	must(err)

@@ -228,6 +228,8 @@ func TestCutoffEndsSessionsAtTheirNextRefresh(t *testing.T) {
 				t.Errorf("inspect: %v", err)
 			}
 			w.clock.Advance(5 * 24 * time.Hour)
+			w.file.Close() // so that only what is kept for so long is known
+			w.open()
 			w.wantRefreshError(old.RefreshToken, session.ErrInvalidGrant)
 			w.wantLive(w.refresh(newer.RefreshToken))
 			if list, err := w.service.List(t.Context(), "sub-alice"); err != nil || len(list) != 1 {
