@@ -22,23 +22,20 @@ type change struct {
 // oldest returns the index of the oldest change held.
 func (h *history) oldest() uint64 { return h.next - uint64(len(h.ring)) }
 
-// add remembers the entries of one batch and the position reached with the last of them, zero when none was.
-func (h *history) add(entries []Entry, reached Position) {
-	for i, e := range entries {
-		c := change{entry: e}
-		if i == len(entries)-1 {
-			c.position = reached
-		}
-		h.append(c)
+// reach notes that p is reached, with the latest change if that belongs to it, else on its own.
+func (h *history) reach(p Position, belongs bool) {
+	switch {
+	case p == (Position{}):
+		return
+	case belongs && h.limit > 0:
+		h.ring[(h.next-1)%uint64(h.limit)].position = p
+	case p != h.now:
+		h.append(change{position: p})
 	}
-	if len(entries) == 0 && reached != (Position{}) && reached != h.now {
-		h.append(change{position: reached})
-	}
-	if reached != (Position{}) {
-		h.now = reached
-	}
+	h.now = p
 }
 
+// append remembers c as the latest change, in the place of the oldest when there is no more room.
 func (h *history) append(c change) {
 	h.next++
 	if len(h.ring) < h.limit {

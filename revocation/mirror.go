@@ -49,7 +49,6 @@ type Mirror struct {
 
 	mu      sync.Mutex // orders changes: what is in history is in set, what asOf vouches for is in both
 	history history
-	merged  []Entry   // scratch of merge
 	swept   time.Time // when the set was last compacted
 	// forgotten is the latest floor so far, in Unix seconds: entries that expire at or before it may be gone. Should
 	// the clock be set back beyond it, their tokens would live again, so everything is read again.
@@ -134,7 +133,7 @@ func (m *Mirror) Merge(entries ...Entry) {
 	now := m.cfg.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.history.add(m.merge(entries, now, false), Position{})
+	m.merge(entries, now, false)
 	m.changed.Ring()
 }
 
@@ -156,24 +155,25 @@ func (m *Mirror) apply(b Batch) error {
 	// A change that was merged here before the feed brought it is no news to the set, but a follower that comes from
 	// elsewhere with a position may lack it: all that lies between two positions is remembered.
 	positioned := b.Position != Position{}
-	m.history.add(m.merge(b.Entries, now, positioned), b.Position)
+	m.history.reach(b.Position, m.merge(b.Entries, now, positioned))
 	m.prove(b.AsOf, now)
 	m.sweep(now)
 	return nil
 }
 
-// merge puts entries into the set and returns those that were news, or all that are not expired.
-func (m *Mirror) merge(entries []Entry, now time.Time, all bool) []Entry {
+// merge puts entries into the set, and those that are news into the history, or all that are not expired. It tells
+// whether there were any.
+func (m *Mirror) merge(entries []Entry, now time.Time, all bool) (remembered bool) {
 	floor := floorAt(now)
 	m.forgotten = max(m.forgotten, floor)
-	m.merged = m.merged[:0]
 	for _, e := range entries {
 		joined, changed := m.set.Merge(e, floor)
 		if changed || all && e.Expires > floor {
-			m.merged = append(m.merged, joined)
+			m.history.append(change{entry: joined})
+			remembered = true
 		}
 	}
-	return m.merged
+	return remembered
 }
 
 // prove moves asOf forward, after the entries that it vouches for have been merged.

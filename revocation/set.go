@@ -9,8 +9,8 @@ import (
 )
 
 // Set holds revocations in memory, exactly: no filter, no false positive. Methods may be called concurrently; those
-// that read take no lock and never wait for a writer. It takes 32 to 64 bytes an entry (more while a table is being
-// rebuilt), and an axis without entries costs a check nothing.
+// that read take no lock and never wait for a writer. It takes 29 to 62 bytes an entry (and the old table beside the
+// new while one is being rebuilt), and an axis without entries costs a check nothing.
 //
 // An entry may be forgotten once it has expired, and hits until then or later: the tokens it names are dead. The
 // methods that forget take the moment as floor, in Unix seconds: what expires at or before it goes.
