@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/authd-project/authd/revocation"
+	"github.com/authd-project/authd/token"
+)
+
+const (
+	seenBatch  = 2000 // look-ups in one turn: each takes well under a microsecond
+	seenRounds = 3    // a third of the rounds are enough for them
+	// cacheBytes holds the larger number of live tokens with room to spare.
+	cacheBytes = 384 << 20
+)
+
+// names of the contenders that budgets are about.
+const (
+	nameBare = "bare signature check"
+	nameNew  = "authd, new token"
+	namePeer = "golang-jwt, strict"
+)
+
+func nameSeen(n int) string { return fmt.Sprintf("authd, seen token, %d live", n) }
+
+// verification is what was measured for one algorithm.
+type verification struct {
+	alg     string
+	results []result
+	// The two sizes of the cache of tokens seen before; many is 0 where it was not measured.
+	few, many int
+}
+
+func measureVerify(ctx context.Context, e effort) ([]verification, error) {
+	var all []verification
+	for _, alg := range token.Algorithms() {
+		v, err := measureAlgorithm(ctx, alg, e)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", alg, err)
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+func measureAlgorithm(ctx context.Context, alg string, e effort) (verification, error) {
+	f, err := newFixture(ctx, alg, e.tokens)
+	if err != nil {
+		return verification{}, err
+	}
+	keys, stopKeys, err := f.keys(ctx)
+	if err != nil {
+		return verification{}, err
+	}
+	mirror, stopMirror := newMirror(ctx, sampleEntries(10_000))
+	if alg == "RS256" {
+		e.many = 0 // to sign so many would take minutes, and what a hit costs does not depend on the algorithm
+	}
+	results, err := f.measure(ctx, e, keys, mirror)
+	if err := errors.Join(err, stopKeys(), stopMirror()); err != nil {
+		return verification{}, err
+	}
+	return verification{alg: alg, results: results, few: e.few, many: e.many}, nil
+}
+
+// measure compares new tokens first, and then seen ones, whose many live tokens must not be in the way before.
+func (f *fixture) measure(
+	ctx context.Context, e effort, keys token.VerificationKeys, revocations revocation.Checker,
+) ([]result, error) {
+	newVerifier := func() (*token.Verifier, error) {
+		return token.NewVerifier(token.VerifierConfig{
+			Issuer: issuer, Audience: []string{audience}, Algorithms: []string{f.alg}, Keys: keys,
+			Revocations: revocations, CacheBytes: cacheBytes,
+		})
+	}
+	contenders, err := f.contenders(ctx, newVerifier, e.batch)
+	if err != nil {
+		return nil, err
+	}
+	results, err := measure(e.rounds, contenders)
+	if err != nil {
+		return nil, err
+	}
+
+	contenders = nil
+	for _, n := range []int{e.few, e.many} {
+		if n == 0 {
+			continue
+		}
+		c, err := f.seen(ctx, newVerifier, n)
+		if err != nil {
+			return nil, err
+		}
+		contenders = append(contenders, c)
+	}
+	runtime.GC()
+	seen, err := measure(max(e.rounds/seenRounds, 1), contenders)
+	return append(results, seen...), err
+}
+
+// contenders verify tokens that they have not seen before.
+func (f *fixture) contenders(
+	ctx context.Context, newVerifier func() (*token.Verifier, error), batch int,
+) ([]contender, error) {
+	floor, err := bare(f)
+	if err != nil {
+		return nil, err
+	}
+	find, err := withKeyfunc(f)
+	if err != nil {
+		return nil, err
+	}
+	parse, err := jwx(f)
+	if err != nil {
+		return nil, err
+	}
+	contenders := []contender{
+		{name: nameBare, do: floor},
+		f.unseen(ctx, newVerifier, batch),
+		{name: namePeer, do: golangJWT(f, knownKey(f))},
+		{name: "golang-jwt + keyfunc", do: golangJWT(f, find)},
+		{name: "go-jose", do: goJose(f)},
+		{name: "jwx", do: parse},
+		{name: "go-oidc", do: goOIDC(ctx, f)},
+	}
+	for i := range contenders {
+		contenders[i].batch = batch
+	}
+	return contenders, nil
+}
+
+// unseen is authd with its cache on, and a new verifier as often as the tokens begin again.
+func (f *fixture) unseen(ctx context.Context, newVerifier func() (*token.Verifier, error), batch int) contender {
+	var (
+		verifier *token.Verifier
+		left     int // turns until tokens come again
+	)
+	return contender{
+		name: nameNew,
+		prepare: func() (err error) {
+			if left == 0 {
+				verifier, err = newVerifier()
+				left = len(f.tokens) / batch
+			}
+			left--
+			return err
+		},
+		do: func(i int) error {
+			_, err := verifier.Verify(ctx, f.tokens[i%len(f.tokens)])
+			return err
+		},
+	}
+}
+
+// seen is authd with n live tokens in its cache, which come in an order without pattern.
+func (f *fixture) seen(ctx context.Context, newVerifier func() (*token.Verifier, error), n int) (contender, error) {
+	verifier, err := newVerifier()
+	if err != nil {
+		return contender{}, err
+	}
+	tokens := make([]string, n)
+	var next atomic.Int64
+	workers, ctxWarm := errgroup.WithContext(ctx)
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() error {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				fresh, err := f.issue(ctxWarm, 1)
+				if err != nil {
+					return err
+				}
+				if _, err := verifier.Verify(ctxWarm, fresh[0]); err != nil {
+					return err
+				}
+				tokens[i] = fresh[0]
+			}
+			return nil
+		})
+	}
+	if err := workers.Wait(); err != nil {
+		return contender{}, fmt.Errorf("filling the cache: %w", err)
+	}
+	return contender{
+		name: nameSeen(n),
+		do: func(i int) error {
+			const prime = 1_000_003
+			_, err := verifier.Verify(ctx, tokens[i*prime%n])
+			return err
+		},
+		batch: seenBatch,
+	}, nil
+}
