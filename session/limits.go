@@ -11,7 +11,9 @@ type Limits struct {
 	Idle       time.Duration // a session unused for this long has ended; default 7 days
 	Absolute   time.Duration // a session this old has ended; default 30 days
 	Grace      time.Duration // how long a generation is answered again; default 30 s, well below the access token's life
-	MaxReplays int           // of one generation inside the grace; one more ends the session; default 5
+	// MaxReplays of one generation are answered inside the grace; one more ends the session. Default 64: a program that
+	// sends 50 requests at once with an expired access token refreshes 50 times at once, and must not be logged out.
+	MaxReplays int
 }
 
 // WithDefaults returns l with the zero fields set to their defaults.
@@ -27,7 +29,7 @@ func (l Limits) WithDefaults() Limits {
 		l.Grace = 30 * time.Second
 	}
 	if l.MaxReplays == 0 {
-		l.MaxReplays = 5
+		l.MaxReplays = 64
 	}
 	return l
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func TestLimitsDefaults(t *testing.T) {
-	want := Limits{Idle: 7 * 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Grace: 30 * time.Second, MaxReplays: 5}
+	want := Limits{Idle: 7 * 24 * time.Hour, Absolute: 30 * 24 * time.Hour, Grace: 30 * time.Second, MaxReplays: 64}
 	if got := (Limits{}).WithDefaults(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

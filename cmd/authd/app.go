@@ -161,7 +161,9 @@ func (a *app) openKeys(file *boltfile.File, revocations revocation.Store) (elect
 }
 
 func (a *app) openSessions(file *boltfile.File, issuer string, revocations revocation.Store) (*session.Service, error) {
-	limits := session.Limits{Idle: a.cfg.SessionIdle, Absolute: a.cfg.SessionAbsolute, Grace: a.cfg.RefreshGrace}.WithDefaults()
+	limits := session.Limits{
+		Idle: a.cfg.SessionIdle, Absolute: a.cfg.SessionAbsolute, Grace: a.cfg.RefreshGrace, MaxReplays: a.cfg.RefreshReplays,
+	}
 	store, err := sessionbolt.Open(file, sessionbolt.Options{
 		Limits: limits, KeepEnded: a.tokenLife + time.Hour, Logger: a.log,
 	})

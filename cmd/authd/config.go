@@ -44,6 +44,7 @@ type Config struct {
 	SessionIdle     time.Duration
 	SessionAbsolute time.Duration
 	RefreshGrace    time.Duration
+	RefreshReplays  int
 
 	HashPool       int
 	MaxConnections int
@@ -80,6 +81,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.SessionIdle, "session-idle", 7*24*time.Hour, "a session unused for longer has ended")
 	fs.DurationVar(&c.SessionAbsolute, "session-absolute", 30*24*time.Hour, "a session older than this has ended")
 	fs.DurationVar(&c.RefreshGrace, "refresh-grace", 30*time.Second, "how long a refresh token may be retried; at most half of access-ttl")
+	fs.IntVar(&c.RefreshReplays, "refresh-replays", 64, "how often a refresh token may be retried within the grace; once more ends the session")
 
 	fs.IntVar(&c.HashPool, "hash-pool", 0, "passwords hashed at once, 19 MiB each; 0 chooses by the processors")
 	fs.IntVar(&c.MaxConnections, "max-connections", 10000, "connections of the public listener at once")
@@ -137,6 +139,7 @@ func (c *Config) Validate() error {
 		require(c.RefreshGrace > 0 && c.RefreshGrace <= c.AccessTTL/2, "refresh-grace %v: must be above 0 and at most half of access-ttl %v", c.RefreshGrace, c.AccessTTL),
 		require(c.SessionIdle > c.AccessTTL, "session-idle %v: must exceed access-ttl %v", c.SessionIdle, c.AccessTTL),
 		require(c.SessionAbsolute >= c.SessionIdle, "session-absolute %v: must not be below session-idle %v", c.SessionAbsolute, c.SessionIdle),
+		require(c.RefreshReplays >= 1, "refresh-replays %d: must allow one, for a lost response", c.RefreshReplays),
 		require(c.HashPool >= 0, "hash-pool %d: must not be negative", c.HashPool),
 		require(c.MaxConnections > 0, "max-connections %d: must be above 0", c.MaxConnections),
 		require(c.DrainTimeout > 0, "drain-timeout %v: must be above 0", c.DrainTimeout),

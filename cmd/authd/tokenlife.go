@@ -28,7 +28,9 @@ func (l tokenLife) starting(accessTTL time.Duration, now time.Time) tokenLife {
 }
 
 // longest is how much longer any token may live, of those alive at start and those issued since.
-func (l tokenLife) longest(start time.Time) time.Duration { return max(l.AccessTTL, l.Until.Sub(start)) }
+func (l tokenLife) longest(start time.Time) time.Duration {
+	return max(l.AccessTTL, l.Until.Sub(start))
+}
 
 // startTokenLife returns the longest life of any token there is or will be, after it noted this start in the embedded
 // store, before the first token is issued.
