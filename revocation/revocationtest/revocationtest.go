@@ -105,6 +105,8 @@ type follower struct {
 	position revocation.Position
 	asOf     time.Time
 	received int // entries, repeats included
+	proofs   []time.Time
+	arrived  map[key]int // number of proofs there were when the entry first came
 
 	batches chan revocation.Batch
 	taken   chan struct{}
@@ -117,7 +119,7 @@ func follow(t *testing.T, feed revocation.Feed, from revocation.Position) *follo
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	f := &follower{
-		t: t, set: map[key]revocation.Entry{}, position: from,
+		t: t, set: map[key]revocation.Entry{}, arrived: map[key]int{}, position: from,
 		batches: make(chan revocation.Batch), taken: make(chan struct{}), cancel: cancel, done: make(chan struct{}),
 	}
 	go func() {
@@ -152,6 +154,8 @@ func (f *follower) next() revocation.Batch {
 			k := key{e.Kind, e.ID}
 			if old, ok := f.set[k]; ok {
 				e = old.Merge(e)
+			} else {
+				f.arrived[k] = len(f.proofs)
 			}
 			f.set[k] = e
 		}
@@ -160,6 +164,7 @@ func (f *follower) next() revocation.Batch {
 		}
 		if !b.AsOf.IsZero() {
 			f.asOf = b.AsOf
+			f.proofs = append(f.proofs, b.AsOf)
 		}
 		f.taken <- struct{}{}
 		return b
