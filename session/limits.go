@@ -8,9 +8,9 @@ import (
 
 // Limits bound the life of sessions and the replay of refresh tokens.
 type Limits struct {
-	Idle       time.Duration // a session unused for this long has ended; default 7 days
-	Absolute   time.Duration // a session this old has ended; default 30 days
-	Grace      time.Duration // how long a generation is answered again; default 30 s, well below the access token's life
+	Idle     time.Duration // a session unused for this long has ended; default 7 days
+	Absolute time.Duration // a session this old has ended; default 30 days
+	Grace    time.Duration // how long a generation is answered again; default 30 s, well below the access token's life
 	// MaxReplays of one generation are answered inside the grace; one more ends the session. Default 64: a program that
 	// sends 50 requests at once with an expired access token refreshes 50 times at once, and must not be logged out.
 	MaxReplays int

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"net/http"
+	"sync"
 	"testing"
 )
 
@@ -72,5 +73,39 @@ func TestLogoutScopes(t *testing.T) {
 	want("all", 401, 401, 401)
 	if g := s.login(t, demoUser, demoPassword); s.verify(t, g.AccessToken) != http.StatusOK {
 		t.Error("a login right after logging out everywhere is refused")
+	}
+}
+
+// Fifty requests with one refresh token, as a program sends whose access token has expired, get one successor; and a
+// logout inside the grace ends all of them.
+func TestParallelRefreshes(t *testing.T) {
+	t.Parallel()
+	s := serve(t, t.TempDir(), "--demo")
+	g := s.login(t, demoUser, demoPassword)
+	for round := range 3 {
+		successors := make([]grant, 50)
+		var wg sync.WaitGroup
+		for i := range successors {
+			wg.Go(func() {
+				var status int
+				if successors[i], status = s.refresh(t, g.RefreshToken); status != http.StatusOK {
+					t.Errorf("round %d: a parallel refresh answers %d", round, status)
+				}
+			})
+		}
+		wg.Wait()
+		for _, successor := range successors {
+			if successor.RefreshToken != successors[0].RefreshToken {
+				t.Fatalf("round %d: one refresh token has two successors", round)
+			}
+		}
+		g = s.login(t, demoUser, demoPassword)
+	}
+	tab, _ := s.refresh(t, g.RefreshToken)
+	s.logout(t, tab, "session")
+	for _, token := range []string{g.RefreshToken, tab.RefreshToken} {
+		if _, status := s.refresh(t, token); status == http.StatusOK {
+			t.Error("a refresh inside the grace survives the logout")
+		}
 	}
 }
