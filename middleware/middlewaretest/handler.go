@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 
 	"github.com/authd-project/authd/middleware"
 	"github.com/authd-project/authd/revocation/httpfeed"
@@ -18,6 +19,7 @@ func (i *Issuer) handler(ctx context.Context) http.Handler {
 	mux.HandleFunc("GET /.well-known/oauth-authorization-server", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, map[string]string{
 			"issuer": i.URL, "jwks_uri": i.URL + "/.well-known/jwks.json", "revocation_feed_uri": i.URL + "/v1/revocations",
+			"introspection_endpoint": i.URL + "/oauth2/introspect",
 		})
 	})
 	mux.HandleFunc("GET /.well-known/jwks.json", func(w http.ResponseWriter, r *http.Request) {
@@ -30,6 +32,7 @@ func (i *Issuer) handler(ctx context.Context) http.Handler {
 	})
 	mux.Handle("GET /v1/revocations", httpfeed.NewHandler(httpfeed.HandlerConfig{Feed: i.mirror, Context: ctx}))
 	mux.Handle("GET /v1/verify", i.verify())
+	mux.Handle("POST /oauth2/introspect", i.introspect())
 	return mux
 }
 
@@ -42,6 +45,24 @@ func (i *Issuer) verify() http.Handler {
 		w.Header().Set("X-Auth-Session", claims.SessionID)
 		w.Header().Set("X-Auth-Scope", claims.Scope)
 	}))
+}
+
+// introspect answers whether the token of a form is good (RFC 7662), to clients with whatever credentials.
+func (i *Issuer) introspect() http.Handler {
+	guard := i.Guard(middleware.Options{})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, _, ok := r.BasicAuth(); !ok {
+			w.Header().Set("WWW-Authenticate", `Basic realm="introspection"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		active := false
+		asked := r.Clone(r.Context())
+		asked.Header.Set("Authorization", "Bearer "+r.PostFormValue("token"))
+		verdict := guard.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { active = true }))
+		verdict.ServeHTTP(httptest.NewRecorder(), asked)
+		answer(w, map[string]bool{"active": active})
+	})
 }
 
 func jwk(kid string, public *ecdsa.PublicKey) map[string]string {
