@@ -83,7 +83,7 @@ func (r *Rotator) BlastRadius(ctx context.Context, kid string) (RevokeResult, er
 	if err != nil {
 		return RevokeResult{}, err
 	}
-	return r.cfg.Policy.blastRadius(r.cfg.Now(), ring, kid)
+	return r.cfg.Policy.blastRadius(r.cfg.Now().UTC(), ring, kid)
 }
 
 func (p Policy) blastRadius(now time.Time, r Ring, kid string) (RevokeResult, error) {

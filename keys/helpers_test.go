@@ -69,6 +69,12 @@ func (s *revocations) setDown(down bool) {
 	s.down = down
 }
 
+func (s *revocations) called() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls
+}
+
 func (s *revocations) until(kid string) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()

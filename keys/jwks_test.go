@@ -42,7 +42,8 @@ func TestJWKSMembers(t *testing.T) {
 		"RS256": {"alg", "e", "kid", "kty", "n", "use"},
 	} {
 		p := keys.Policy{Algorithm: alg}.WithDefaults()
-		r := turn(t, p, epochStart, keys.Ring{})
+		r := richRing(t, alg)
+		r.Keys = r.Keys[1:] // the first one is revoked
 		set := published(t, p, r, epochStart)
 
 		var doc struct{ Keys []map[string]string }

@@ -1,6 +1,7 @@
 package keys_test
 
 import (
+	"crypto/rsa"
 	"testing"
 	"time"
 
@@ -153,5 +154,24 @@ func TestApplyRefusesWhatDoesNotFit(t *testing.T) {
 	}
 	if next.Keys[0].State != keys.Retired || next.Keys[1].State != keys.Active || !next.Keys[0].Since.IsZero() || !next.Keys[1].Since.IsZero() {
 		t.Errorf("after the activation: %v", next)
+	}
+}
+
+// Every algorithm on offer gives a key that can sign, of a strength to match.
+func TestBeginWithEachAlgorithm(t *testing.T) {
+	for _, alg := range keys.Algorithms() {
+		r, err := keys.Step{Action: keys.Begin, Algorithm: alg}.Apply(epochStart, keys.Ring{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Keys) != 1 || r.Keys[0].Algorithm != alg || r.Keys[0].State != keys.Active || r.Keys[0].Private == nil {
+			t.Errorf("%s: got %v", alg, r)
+		}
+		if epoch, ok := keys.ParseKeyID(r.Keys[0].ID); !ok || epoch != r.Epoch {
+			t.Errorf("%s: kid %q in the ring %q", alg, r.Keys[0].ID, r.Epoch)
+		}
+		if k, ok := r.Keys[0].Private.Public().(*rsa.PublicKey); ok && k.N.BitLen() < 3072 {
+			t.Errorf("an RSA key of %d bits", k.N.BitLen())
+		}
 	}
 }
