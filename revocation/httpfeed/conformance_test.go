@@ -2,7 +2,6 @@ package httpfeed_test
 
 import (
 	"context"
-	"net/http/httptest"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -23,15 +22,9 @@ func TestConformance(t *testing.T) {
 		feed.plug(store)
 
 		near := run(t, feed, revocation.MirrorConfig{})
-		ctx, stop := context.WithCancel(context.Background())
-		server := httptest.NewServer(httpfeed.NewHandler(httpfeed.HandlerConfig{Feed: near, Context: ctx}))
-		t.Cleanup(server.Close)
-		t.Cleanup(stop)
-		client, err := httpfeed.NewClient(server.URL, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := revocationtest.Backend{Store: store, Feed: run(t, client, revocation.MirrorConfig{})}
+		server, _ := serve(t, httpfeed.HandlerConfig{Feed: near})
+		far := run(t, newClient(t, server.URL), revocation.MirrorConfig{})
+		b := revocationtest.Backend{Store: store, Feed: far}
 		// The mirrors live on while their store is gone, and meet it again.
 		reopen := func(path string) func(*testing.T) revocationtest.Backend {
 			return func(t *testing.T) revocationtest.Backend {

@@ -2,10 +2,8 @@ package httpfeed_test
 
 import (
 	"context"
-	"errors"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -72,31 +70,22 @@ func (s source) Follow(ctx context.Context, _ revocation.Position, apply func(re
 	}
 }
 
-func TestServerToClient(t *testing.T) {
-	src := make(source, 1)
-	src <- revocation.Batch{Position: revocation.Position{Epoch: "e", Seq: 1}, AsOf: time.Now()}
-	near := run(t, src, revocation.MirrorConfig{})
-	ctx, stop := context.WithCancel(t.Context())
-	server := httptest.NewServer(httpfeed.NewHandler(httpfeed.HandlerConfig{Feed: near, Context: ctx}))
-	defer server.Close()
-	defer stop()
-	client, err := httpfeed.NewClient(server.URL, nil)
+// serve serves a feed over HTTP. stop ends the streams; it and the server end with the test.
+func serve(t testing.TB, cfg httpfeed.HandlerConfig) (server *httptest.Server, stop context.CancelFunc) {
+	t.Helper()
+	cfg.Context, stop = context.WithCancel(context.Background())
+	server = httptest.NewServer(httpfeed.NewHandler(cfg))
+	t.Cleanup(server.Close)
+	t.Cleanup(stop)
+	return server, stop
+}
+
+// newClient returns a client of the feed at url.
+func newClient(t testing.TB, url string) *httpfeed.Client {
+	t.Helper()
+	client, err := httpfeed.NewClient(url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	far := run(t, client, revocation.MirrorConfig{})
-	sid := revocation.IDOf(revocation.Session, "s1")
-	src <- revocation.Batch{
-		Entries:  []revocation.Entry{{Kind: revocation.Session, ID: sid, Expires: time.Now().Add(time.Hour).Unix()}},
-		Position: revocation.Position{Epoch: "e", Seq: 2},
-		AsOf:     time.Now(),
-	}
-	for range follow(t, far, revocation.Position{}) {
-		if far.Status().Position.Seq == 2 {
-			break
-		}
-	}
-	if err := far.Check(t.Context(), revocation.Claims{Session: sid}); !errors.Is(err, revocation.ErrRevoked) {
-		t.Errorf("got %v, want revoked", err)
-	}
+	return client
 }
