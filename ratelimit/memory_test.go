@@ -47,6 +47,18 @@ func TestMemory(t *testing.T) {
 	})
 }
 
+func TestMemoryAddresses(t *testing.T) {
+	ratelimittest.RunAddresses(t, func(t *testing.T) (ratelimit.KnownAddresses, func(time.Duration)) {
+		t.Helper()
+		c := newClock()
+		k, err := ratelimit.NewMemoryAddresses(ratelimit.MemoryAddressesConfig{Now: c.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k, c.Advance
+	})
+}
+
 func TestNewMemoryRefusesBadConfigurations(t *testing.T) {
 	valid := policy(t, "fixed-window 1/1s")
 	for name, c := range map[string]ratelimit.MemoryConfig{

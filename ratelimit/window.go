@@ -47,7 +47,7 @@ type slidingWindow struct {
 
 func (w slidingWindow) advance(s State, now int64) State {
 	switch elapsed := now - s.At; {
-	case elapsed >= 2*w.window:
+	case elapsed >= 2*w.window || elapsed >= w.window && s.Level == 0: // nothing counts: begin anew
 		return State{At: now}
 	case elapsed >= w.window:
 		return State{At: s.At + w.window, Previous: s.Level}

@@ -2,10 +2,8 @@ package redislimit_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -24,6 +22,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testTimeout is generous, so that a busy machine is not taken for a broken server.
 const testTimeout = 10 * time.Second
+
+// restricted connects as a user with only the rights that the package comment lists.
+func restricted(t *testing.T, addr string) *redis.Client {
+	t.Helper()
+	rules := append([]any{"ACL", "SETUSER", "limiter", "on", ">secret", "resetkeys", "-@all"}, aclRules(t)...)
+	if err := connect(t, addr).Do(t.Context(), rules...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(&redis.Options{
+		Addr: addr, Username: "limiter", Password: "secret", ContextTimeoutEnabled: true,
+	})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
 
 // aclRules are the rights that the package comment lists.
 func aclRules(t *testing.T) []any {
@@ -73,15 +85,7 @@ func TestLimiter(t *testing.T) {
 // With only the rights that the package comment lists.
 func TestLimiterAsRestrictedUser(t *testing.T) {
 	addr := testenv.Redis(t)
-	admin := connect(t, addr)
-	rules := append([]any{"ACL", "SETUSER", "limiter", "on", ">secret", "resetkeys", "-@all"}, aclRules(t)...)
-	if err := admin.Do(t.Context(), rules...).Err(); err != nil {
-		t.Fatal(err)
-	}
-	client := redis.NewClient(&redis.Options{
-		Addr: addr, Username: "limiter", Password: "secret", ContextTimeoutEnabled: true, DisableIdentity: true,
-	})
-	t.Cleanup(func() { _ = client.Close() })
+	admin, client := connect(t, addr), restricted(t, addr)
 	ratelimittest.Run(t, func(t *testing.T, p ratelimit.Policy) (ratelimit.Limiter, func(time.Duration)) {
 		t.Helper()
 		flush(t, admin)
@@ -125,6 +129,79 @@ func awaitCluster(t *testing.T, node *redis.Client) {
 	}
 }
 
+func TestAddresses(t *testing.T) {
+	client := connect(t, testenv.Redis(t))
+	ratelimittest.RunAddresses(t, func(t *testing.T) (ratelimit.KnownAddresses, func(time.Duration)) {
+		t.Helper()
+		flush(t, client)
+		return newAddresses(t, client), func(d time.Duration) { rewind(t, client, d) }
+	})
+	wantExpiry(t, client, ratelimit.KnownFor)
+}
+
+// Two processes share one account's budget and known addresses, with only the rights that the package comment lists.
+func TestLoginGuard(t *testing.T) {
+	addr := testenv.Redis(t)
+	admin, client := connect(t, addr), restricted(t, addr)
+	guard := func() *ratelimit.LoginGuard {
+		g, err := ratelimit.NewLoginGuard(ratelimit.LoginConfig{
+			Open: func(name string, p ratelimit.Policy) (ratelimit.Limiter, error) {
+				return redislimit.New(redislimit.Config{Client: client, Name: name, Policy: p, Timeout: testTimeout})
+			},
+			Known: newAddresses(t, client),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	processes := []*ratelimit.LoginGuard{guard(), guard()}
+	home, cafe, attacker := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("203.0.113.9")
+	login(t, processes[0], home, true, true)
+	for i := range 8 {
+		login(t, processes[i%2], attacker, false, true)
+	}
+	login(t, processes[0], attacker, true, false)
+	login(t, processes[1], attacker, true, false)
+	for i := range 5 {
+		login(t, processes[i%2], home, false, true) // known to both
+	}
+	login(t, processes[1], cafe, true, true)
+	for _, key := range admin.Keys(t.Context(), "*").Val() {
+		if strings.Contains(key, "alice") || strings.Contains(key, "192.0.2") {
+			t.Errorf("key %s tells who logs in", key)
+		}
+	}
+}
+
+func login(t *testing.T, g *ratelimit.LoginGuard, from netip.Addr, right, want bool) {
+	t.Helper()
+	a, err := g.Before(t.Context(), "alice", from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Allowed != want {
+		t.Errorf("from %v: %+v, want Allowed %v", from, a, want)
+	}
+	if right {
+		err = g.Succeeded(t.Context(), a)
+	} else {
+		g.Failed(a)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func newAddresses(t *testing.T, client redis.UniversalClient) *redislimit.Addresses {
+	t.Helper()
+	a, err := redislimit.NewAddresses(redislimit.AddressesConfig{Client: client, Timeout: testTimeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
 func TestKeysExpire(t *testing.T) {
 	client := connect(t, testenv.Redis(t))
 	for text, longest := range map[string]time.Duration{
@@ -156,11 +233,13 @@ func TestKeysExpire(t *testing.T) {
 func wantExpiry(t *testing.T, client *redis.Client, longest time.Duration) {
 	t.Helper()
 	keys, err := client.Keys(t.Context(), "*").Result()
-	if err != nil || len(keys) != 1 {
-		t.Fatalf("keys %v, %v, want one", keys, err)
+	if err != nil || len(keys) == 0 {
+		t.Fatalf("keys %v, %v, want some", keys, err)
 	}
-	if left := client.PTTL(t.Context(), keys[0]).Val(); left <= 0 || left > longest {
-		t.Errorf("%s expires in %v, want at most %v", keys[0], left, longest)
+	for _, key := range keys {
+		if left := client.PTTL(t.Context(), key).Val(); left <= 0 || left > longest {
+			t.Errorf("%s expires in %v, want at most %v", key, left, longest)
+		}
 	}
 }
 
@@ -181,111 +260,6 @@ func TestLimitsAreToldApart(t *testing.T) {
 	}
 }
 
-func TestUnavailable(t *testing.T) {
-	for name, addr := range map[string]string{"nobody listens": closedPort(t), "nobody answers": silentServer(t)} {
-		t.Run(name, func(t *testing.T) {
-			l, err := redislimit.New(redislimit.Config{
-				Client: connect(t, addr), Name: "test", Timeout: 50 * time.Millisecond,
-				Policy: ratelimit.Policy{Algorithm: ratelimit.TokenBucket, Limit: 1, Window: time.Hour},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			wantUnavailable(t, l)
-		})
-	}
-}
-
-func TestScriptErrorIsUnavailable(t *testing.T) {
-	client := connect(t, testenv.Redis(t))
-	l := newLimiter(t, client, "test", ratelimit.Policy{Algorithm: ratelimit.TokenBucket, Limit: 1, Window: time.Hour})
-	d, err := l.Allow(t.Context(), "key", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := client.Keys(t.Context(), "*").Val()[0]
-	if err := client.Set(t.Context(), key, "garbage", 0).Err(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := l.Allow(t.Context(), "key", 1); !errors.Is(err, ratelimit.ErrUnavailable) {
-		t.Errorf("Allow on garbage = %v, want ErrUnavailable", err)
-	}
-	if err := l.Refund(t.Context(), "key", d); !errors.Is(err, ratelimit.ErrUnavailable) {
-		t.Errorf("Refund on garbage = %v, want ErrUnavailable", err)
-	}
-}
-
-func wantUnavailable(t *testing.T, l *redislimit.Limiter) {
-	t.Helper()
-	_, receipt := l.Policy().Step(ratelimit.State{}, time.UnixMilli(1), 1)
-	_, allowErr := l.Allow(t.Context(), "key", 1)
-	for call, err := range map[string]error{
-		"Allow": allowErr, "Refund": l.Refund(t.Context(), "key", receipt), "Forget": l.Forget(t.Context(), "key"),
-	} {
-		if !errors.Is(err, ratelimit.ErrUnavailable) {
-			t.Errorf("%s = %v, want ErrUnavailable", call, err)
-		}
-	}
-}
-
-func TestNewRefusesBadConfigurations(t *testing.T) {
-	deaf := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
-	t.Cleanup(func() { _ = deaf.Close() })
-	good := redislimit.Config{
-		Client: connect(t, "127.0.0.1:1"), Name: "test",
-		Policy: ratelimit.Policy{Algorithm: ratelimit.FixedWindow, Limit: 1, Window: time.Second},
-	}
-	if _, err := redislimit.New(good); err != nil {
-		t.Fatal(err)
-	}
-	for name, spoil := range map[string]func(*redislimit.Config){
-		"no client":          func(c *redislimit.Config) { c.Client = nil },
-		"client ignores ctx": func(c *redislimit.Config) { c.Client = deaf },
-		"no name":            func(c *redislimit.Config) { c.Name = "" },
-		"no policy":          func(c *redislimit.Config) { c.Policy = ratelimit.Policy{} },
-		"negative timeout":   func(c *redislimit.Config) { c.Timeout = -1 },
-	} {
-		c := good
-		spoil(&c)
-		if _, err := redislimit.New(c); err == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-}
-
-func closedPort(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
-	return l.Addr().String()
-}
-
-// silentServer accepts connections and swallows what it reads.
-func silentServer(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return // closed by Cleanup
-			}
-			go func() {
-				_, _ = io.Copy(io.Discard, conn) // until the client closes
-				_ = conn.Close()
-			}()
-		}
-	}()
-	t.Cleanup(func() { _ = l.Close() })
-	return l.Addr().String()
-}
-
 func flush(t *testing.T, client *redis.Client) {
 	t.Helper()
 	if err := client.FlushAll(t.Context()).Err(); err != nil {
@@ -297,6 +271,10 @@ func flush(t *testing.T, client *redis.Client) {
 func rewind(t *testing.T, client *redis.Client, d time.Duration) {
 	t.Helper()
 	for _, key := range client.Keys(t.Context(), "*").Val() {
+		if client.Type(t.Context(), key).Val() == "zset" {
+			rewindAddresses(t, client, key, d)
+			continue
+		}
 		var at, level, previous int64
 		if _, err := fmt.Sscan(client.Get(t.Context(), key).Val(), &at, &level, &previous); err != nil {
 			t.Fatalf("state of %s: %v", key, err)
@@ -308,5 +286,17 @@ func rewind(t *testing.T, client *redis.Client, d time.Duration) {
 		} else if err := client.Set(t.Context(), key, state, left).Err(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func rewindAddresses(t *testing.T, client *redis.Client, key string, d time.Duration) {
+	t.Helper()
+	for _, address := range client.ZRange(t.Context(), key, 0, -1).Val() {
+		if err := client.ZIncrBy(t.Context(), key, -float64(d.Milliseconds()), address).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := client.PExpire(t.Context(), key, client.PTTL(t.Context(), key).Val()-d).Err(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -14,7 +14,7 @@ local set_back = at > now -- the server's clock; keep what was taken, but do not
 if set_back then
 	at = now
 end
-if now - at >= 2 * window then
+if now - at >= 2 * window or (now - at >= window and level == 0) then -- nothing counts: begin anew
 	at, level, previous = now, 0, 0
 elseif now - at >= window then
 	at, level, previous = at + window, 0, level

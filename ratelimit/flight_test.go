@@ -1,0 +1,103 @@
+package ratelimit_test
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Many right logins at once from one address, more than any budget allows in flight: all get in, a few at a time.
+func TestConcurrentSuccessesAllGetIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t)
+		var refused, inFlight, most atomic.Int64
+		var clients sync.WaitGroup
+		for range 50 {
+			clients.Go(func() {
+				a, err := d.guard.Before(t.Context(), "alice", home())
+				if err != nil || !a.Allowed {
+					refused.Add(1)
+					return
+				}
+				if n := inFlight.Add(1); n > most.Load() {
+					most.Store(n)
+				}
+				time.Sleep(100 * time.Millisecond) // the password is hashed
+				inFlight.Add(-1)
+				if err := d.guard.Succeeded(t.Context(), a); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		clients.Wait()
+		if refused.Load() > 0 || most.Load() < 8 || most.Load() > 13 {
+			t.Errorf("%d refused, %d in flight at most, want none and 8 to 13", refused.Load(), most.Load())
+		}
+	})
+}
+
+// Many guesses at once: waiting for those in flight earns no more guesses, and nobody waits for long.
+func TestConcurrentGuessesGainNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t)
+		start := time.Now()
+		var looked, refused atomic.Int64
+		var clients sync.WaitGroup
+		for range 500 {
+			clients.Go(func() {
+				a, err := d.guard.Before(t.Context(), "alice", stranger(1))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if !a.Allowed {
+					refused.Add(1)
+					return
+				}
+				looked.Add(1)
+				time.Sleep(100 * time.Millisecond)
+				d.guard.Failed(a)
+			})
+		}
+		clients.Wait()
+		if looked.Load() != 8 || refused.Load() != 492 {
+			t.Errorf("%d looked at and %d refused, want 8 and 492", looked.Load(), refused.Load())
+		}
+		if took := time.Since(start); took > 200*time.Millisecond {
+			t.Errorf("the last was refused after %v, want as soon as nothing is in flight", took)
+		}
+	})
+}
+
+// While attempts hang, others from their address are refused after MaxWait, and those from elsewhere at once.
+func TestWaitingIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t)
+		for range 8 {
+			if a, err := d.guard.Before(t.Context(), "alice", home()); err != nil || !a.Allowed {
+				t.Fatalf("%+v, %v", a, err)
+			}
+		}
+		for range 64 {
+			go func() {
+				if a, err := d.guard.Before(t.Context(), "alice", home()); err != nil || a.Allowed {
+					t.Errorf("%+v, %v, want it refused", a, err)
+				}
+			}()
+		}
+		synctest.Wait()
+		start := time.Now()
+		d.mustTry("alice", home(), true, false) // 64 wait already
+		if took := time.Since(start); took > 0 {
+			t.Errorf("one more than may wait was refused after %v, want at once", took)
+		}
+		time.Sleep(3 * time.Second) // the others give up
+		start = time.Now()
+		d.mustTry("alice", home(), true, false)
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("refused after %v, want 2s", took)
+		}
+	})
+}
