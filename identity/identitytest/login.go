@@ -120,13 +120,17 @@ func testSameWorkOfOldCosts(t *testing.T, open OpenAuthenticator) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, work := newHasher(t)
-			a := open(t, h,
-				Seed{Username: "alice", PasswordHash: c.hash},
-				Seed{Username: "bob", PasswordHash: c.hash},
-				Seed{Username: "disabled", PasswordHash: c.hash, Disabled: true},
-				Seed{Username: "nopassword"})
+			seeds := []Seed{
+				{Username: "alice", PasswordHash: c.hash},
+				{Username: "disabled", PasswordHash: c.hash, Disabled: true},
+			}
+			for i := range 16 { // these have no costs to lend
+				seeds = append(seeds, Seed{Username: fmt.Sprint("nopassword", i)})
+			}
+			a := open(t, h, seeds...)
 			for _, login := range [][2]string{
-				{"alice", another}, {"disabled", password}, {"nopassword", password}, {"mallory", password}, {"", password},
+				{"alice", another}, {"disabled", password}, {"nopassword0", password}, {"nopassword1", password},
+				{"mallory", password}, {"trudy", password}, {"", password},
 			} {
 				isRefused(t, a, login[0], login[1])
 				wantWork(t, fmt.Sprintf("refusing %q", login[0]), work, c.want)
@@ -138,7 +142,7 @@ func testSameWorkOfOldCosts(t *testing.T, open OpenAuthenticator) {
 // Where accounts have different costs, unknown users have them in like shares, and each of them always the same.
 func testSharesOfOldCosts(t *testing.T, open OpenAuthenticator) {
 	h, work := newHasher(t)
-	const accounts, strangers = 40, 200
+	const accounts, strangers = 40, 80
 	oldHash, newHash := hashOf(t, old, password), hashOf(t, current, password)
 	var seeds []Seed
 	for i := range accounts {

@@ -4,6 +4,6 @@
 // Nothing in the database is a credential: passwords are there as hashes only. Whoever can write to it can log in as
 // anybody.
 //
-// The statements and migrations are such that PostgreSQL understands them as well; what differs between databases is a
-// [dialect].
+// The statements and migrations are such that PostgreSQL understands them as well; all that is SQLite's own is in
+// sqlite.go.
 package sqlstore

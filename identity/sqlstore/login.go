@@ -100,15 +100,16 @@ func (s *Store) confirm(ctx context.Context, r record, password string) (identit
 // upgrade replaces a hash unless it has changed meanwhile. The login does not depend on it: the next one tries again.
 func (s *Store) upgrade(ctx context.Context, r record, password string) {
 	hash, err := s.hasher.Hash(ctx, password)
-	if err == nil {
-		const query = `UPDATE users SET password_hash = $1 WHERE subject = $2 AND password_hash = $3`
-		_, err = s.db.ExecContext(ctx, query, hash, r.subject, r.passwordHash)
-	}
 	if err != nil {
 		s.log.WarnContext(ctx, "password hash not upgraded", "subject", r.subject, "err", err)
 		return
 	}
-	s.log.InfoContext(ctx, "password hash upgraded", "subject", r.subject)
+	const query = `UPDATE users SET password_hash = $2 WHERE subject = $1 AND password_hash = $3`
+	if _, err := s.db.ExecContext(ctx, query, r.subject, hash, r.passwordHash); err != nil {
+		s.log.WarnContext(ctx, "password hash not upgraded", "subject", r.subject, "err", err)
+		return
+	}
+	s.log.InfoContext(ctx, "password hash outdated, upgraded at login", "subject", r.subject)
 }
 
 // Account implements [identity.Authenticator].

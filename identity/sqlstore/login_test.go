@@ -139,3 +139,37 @@ func TestUpgradeIsLogged(t *testing.T) {
 		t.Errorf("log: %q", got)
 	}
 }
+
+// A password that is changed while a login upgrades the old one's hash stays changed.
+func TestUpgradeDoesNotUndoAChange(t *testing.T) {
+	hashes := 0
+	var s *sqlstore.Store
+	h, err := identity.NewHasher(identity.HasherConfig{
+		Params: identity.Params{Memory: 64, Time: 1, Threads: 1}, Concurrency: 2,
+		OnHash: func(identity.HashEvent) {
+			if hashes++; hashes != 2 { // the first verifies, the second is the upgrade's
+				return
+			}
+			if _, err := s.SetPassword(t.Context(), "alice", password); err != nil {
+				t.Error(err)
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, filepath.Join(t.TempDir(), "users.db"), sqlstore.Config{Hasher: h})
+	const hash = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
+	if _, err := s.Import(t.Context(), "alice", hash); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Authenticate(t.Context(), "alice", "password"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Authenticate(t.Context(), "alice", password); err != nil {
+		t.Errorf("the new password: %v", err)
+	}
+	if _, err := s.Authenticate(t.Context(), "alice", "password"); !errors.Is(err, identity.ErrInvalidCredentials) {
+		t.Errorf("the old password: error %v, want ErrInvalidCredentials", err)
+	}
+}

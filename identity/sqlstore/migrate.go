@@ -47,18 +47,14 @@ func loadMigrations(files fs.FS) ([]migration, error) {
 	return steps, nil
 }
 
-// migrate brings the schema to the newest step in one transaction: all of the missing steps, or none.
-func migrate(ctx context.Context, db *sql.DB, d dialect, steps []migration, now time.Time) error {
+// migrate brings the schema to the newest step in one transaction: all of the missing steps, or none. A transaction of db
+// must exclude those of other processes, as openSQLite sees to.
+func migrate(ctx context.Context, db *sql.DB, steps []migration, now time.Time) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing after a commit, and otherwise an error is being returned
-	if d.serialize != "" {
-		if _, err := tx.ExecContext(ctx, d.serialize); err != nil {
-			return fmt.Errorf("waiting for another migration: %w", err)
-		}
-	}
 	const table = `CREATE TABLE IF NOT EXISTS schema_migrations (
 		version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, applied_at BIGINT NOT NULL)`
 	if _, err := tx.ExecContext(ctx, table); err != nil {

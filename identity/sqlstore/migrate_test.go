@@ -14,9 +14,9 @@ import (
 	"github.com/authd-project/authd/identity"
 )
 
-func openTestDB(t *testing.T, path string) (*sql.DB, dialect) {
+func openTestDB(t *testing.T, path string) *sql.DB {
 	t.Helper()
-	db, d, err := openSQLite(path)
+	db, err := openSQLite(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func openTestDB(t *testing.T, path string) (*sql.DB, dialect) {
 			t.Errorf("closing the database: %v", err)
 		}
 	})
-	return db, d
+	return db
 }
 
 // schema returns the names of the tables and the version.
@@ -42,7 +42,7 @@ func schema(t *testing.T, db *sql.DB) (tables string, version int) {
 }
 
 func TestMigrateStepByStep(t *testing.T) {
-	db, d := openTestDB(t, filepath.Join(t.TempDir(), "users.db"))
+	db := openTestDB(t, filepath.Join(t.TempDir(), "users.db"))
 	steps := []migration{
 		{1, "0001_a", `CREATE TABLE a (x INTEGER); INSERT INTO a VALUES (1)`},
 		{2, "0002_b", `CREATE TABLE b AS SELECT x + 1 AS x FROM a`},
@@ -50,18 +50,18 @@ func TestMigrateStepByStep(t *testing.T) {
 	}
 	for range 2 { // the second time there is nothing to do
 		for n := 1; n <= 2; n++ {
-			if err := migrate(t.Context(), db, d, steps[:max(n, applied(t, db))], time.Now()); err != nil {
+			if err := migrate(t.Context(), db, steps[:max(n, applied(t, db))], time.Now()); err != nil {
 				t.Fatalf("migrating to version %d: %v", n, err)
 			}
 		}
 	}
-	if err := migrate(t.Context(), db, d, steps, time.Now()); err == nil || !strings.Contains(err.Error(), "0003_c") {
+	if err := migrate(t.Context(), db, steps, time.Now()); err == nil || !strings.Contains(err.Error(), "0003_c") {
 		t.Errorf("a broken step: error %v, want its name", err)
 	}
 	if tables, version := schema(t, db); tables != "a b schema_migrations" || version != 2 {
 		t.Errorf("after a broken step: tables %q, version %d, want those of version 2", tables, version)
 	}
-	if err := migrate(t.Context(), db, d, steps[:1], time.Now()); !errors.Is(err, ErrNewerSchema) {
+	if err := migrate(t.Context(), db, steps[:1], time.Now()); !errors.Is(err, ErrNewerSchema) {
 		t.Errorf("an older authd: error %v, want ErrNewerSchema", err)
 	}
 }

@@ -42,18 +42,18 @@ func OpenSQLite(ctx context.Context, path string, c Config) (*Store, error) {
 	if c.Hasher == nil {
 		return nil, errors.New("opening the user database: a password hasher is required")
 	}
-	db, d, err := openSQLite(path)
+	db, err := openSQLite(path)
 	if err != nil {
 		return nil, err
 	}
-	s, err := newStore(ctx, db, d, c)
+	s, err := newStore(ctx, db, c)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the user database %s: %w", path, err), db.Close())
 	}
 	return s, nil
 }
 
-func newStore(ctx context.Context, db *sql.DB, d dialect, c Config) (*Store, error) {
+func newStore(ctx context.Context, db *sql.DB, c Config) (*Store, error) {
 	s := &Store{db: db, hasher: c.Hasher, rules: c.Rules, now: c.Now, rand: c.Rand, log: c.Logger}
 	if s.now == nil {
 		s.now = time.Now
@@ -68,7 +68,7 @@ func newStore(ctx context.Context, db *sql.DB, d dialect, c Config) (*Store, err
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, db, d, steps, s.now()); err != nil {
+	if err := migrate(ctx, db, steps, s.now()); err != nil {
 		return nil, err
 	}
 	return s, nil

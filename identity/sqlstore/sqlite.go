@@ -10,46 +10,41 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// dialect is what differs between databases.
-type dialect struct {
-	// serialize is run first in the transaction that migrates, and lets one process at a time go on.
-	serialize string
-}
-
 // sqliteConnections bounds the connections to one file. Readers do not wait for one another, writers do anyway.
 const sqliteConnections = 4
 
 // openSQLite opens or creates the file with mode 0600, and its folder with mode 0700.
-func openSQLite(path string) (*sql.DB, dialect, error) {
+func openSQLite(path string) (*sql.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, dialect{}, fmt.Errorf("creating the folder of %s: %w", path, err)
+		return nil, fmt.Errorf("creating the folder of %s: %w", path, err)
 	}
 	// SQLite would create it with the umask's mode, and gives its companions (-wal, -shm) the mode of the file.
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, dialect{}, fmt.Errorf("opening the user database: %w", err)
+		return nil, fmt.Errorf("opening the user database: %w", err)
 	}
 	if err := file.Close(); err != nil {
-		return nil, dialect{}, fmt.Errorf("opening the user database: %w", err)
+		return nil, fmt.Errorf("opening the user database: %w", err)
 	}
 	db, err := sql.Open("sqlite", sqliteDSN(path))
 	if err != nil {
-		return nil, dialect{}, fmt.Errorf("opening the user database %s: %w", path, err)
+		return nil, fmt.Errorf("opening the user database %s: %w", path, err)
 	}
 	db.SetMaxOpenConns(sqliteConnections)
 	db.SetMaxIdleConns(sqliteConnections)
-	// Transactions begin with the write lock (_txlock), so there is nothing left to serialize.
-	return db, dialect{serialize: ""}, nil
+	return db, nil
 }
 
 func sqliteDSN(path string) string {
 	query := url.Values{
-		"_txlock": {"immediate"}, // a transaction that reads first and then writes would fail rather than wait
+		// A transaction takes the write lock when it begins: one that reads first would fail rather than wait, and two
+		// processes would migrate at once.
+		"_txlock": {"immediate"},
 		"_pragma": {
 			"busy_timeout(5000)",    // ms to wait for another process's write
-			"journal_mode(WAL)",     // readers and one writer do not block each other
+			"journal_mode(WAL)",     // readers and the writer do not block each other
 			"synchronous(FULL)",     // a commit survives a power cut
-			"foreign_keys(ON)",      //
+			"foreign_keys(ON)",      // as in other databases
 			"secure_delete(ON)",     // an old hash is overwritten, not just unlinked
 			"trusted_schema(OFF)",   // a crafted file must not run functions
 			"temp_store(MEMORY)",    // nothing of the users in temporary files

@@ -1,0 +1,69 @@
+package identity
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// 500 logins at once hold the memory of the pool, not of 500 hashes, and the surplus is refused.
+func TestFloodStaysWithinMemory(t *testing.T) {
+	const (
+		slots, queue, flood = 2, 30, 500
+		hashBytes           = 8 << 20
+	)
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapInuse
+	}
+	runtime.GC()
+	before := heap()
+	var (
+		mu         sync.Mutex
+		peak       uint64
+		most       int
+		done, busy atomic.Int32
+		wg         sync.WaitGroup
+		h          *Hasher
+		start      = make(chan struct{})
+		observe    = func(HashEvent) {
+			mu.Lock()
+			defer mu.Unlock()
+			peak, most = max(peak, heap()), max(most, h.Stats().Running)
+		}
+	)
+	h = newHasher(t, HasherConfig{
+		Params: Params{Memory: hashBytes >> 10, Time: 1, Threads: 1}, Concurrency: slots, Queue: queue, Wait: time.Minute,
+		OnHash: observe,
+	})
+	for range flood {
+		wg.Go(func() {
+			<-start
+			switch _, err := h.Verify(t.Context(), "", "password"); {
+			case err == nil:
+				done.Add(1)
+			case errors.Is(err, ErrBusy):
+				busy.Add(1)
+			default:
+				t.Errorf("Verify: %v", err)
+			}
+		})
+	}
+	close(start)
+	wg.Wait()
+	if done.Load()+busy.Load() != flood || done.Load() < slots+queue || busy.Load() == 0 {
+		t.Errorf("%d served and %d refused of %d", done.Load(), busy.Load(), flood)
+	}
+	if most > slots {
+		t.Errorf("%d hashes at once, want at most %d", most, slots)
+	}
+	// Between two collections the garbage collector lets the heap double; half as much again is for the rest.
+	if limit := before + 3*slots*hashBytes; peak > limit {
+		t.Errorf("the heap grew from %d to %d MiB, want at most %d", before>>20, peak>>20, limit>>20)
+	}
+	t.Logf("heap before %d MiB, at most %d MiB; %d served, %d refused", before>>20, peak>>20, done.Load(), busy.Load())
+}
