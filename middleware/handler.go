@@ -15,10 +15,7 @@ func (g *Guard) Handler(next http.Handler, opts ...Option) http.Handler {
 
 // Require is Handler in the form that routers chain.
 func (g *Guard) Require(opts ...Option) func(next http.Handler) http.Handler {
-	rt := &route{policy: closed, maxStaleness: g.opts.MaxStaleness}
-	for _, o := range opts {
-		o(rt)
-	}
+	rt := g.route(opts)
 	insufficient := g.insufficientScope(rt)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -35,16 +32,35 @@ func (g *Guard) Require(opts ...Option) func(next http.Handler) http.Handler {
 	}
 }
 
+// Verify decides about a token that came otherwise than in a request's header: with a message, or from standard input.
+// The options are those of a route. The errors are those of package token, or say that a scope or role is missing.
+func (g *Guard) Verify(ctx context.Context, raw string, opts ...Option) (*token.Claims, error) {
+	claims, _, err := g.verify(ctx, raw, g.route(opts))
+	return claims, err
+}
+
+func (g *Guard) route(opts []Option) *route {
+	rt := &route{policy: closed, maxStaleness: g.opts.MaxStaleness}
+	for _, o := range opts {
+		o(rt)
+	}
+	return rt
+}
+
 func (g *Guard) decide(r *http.Request, rt *route) (*token.Claims, bool, error) {
 	raw, err := bearer(r.Header)
 	if err != nil {
 		return nil, false, err
 	}
+	return g.verify(r.Context(), raw, rt)
+}
+
+func (g *Guard) verify(ctx context.Context, raw string, rt *route) (*token.Claims, bool, error) {
 	s := g.sources.Load()
 	if s == nil {
 		return nil, false, errNotFoundYet
 	}
-	return rt.decide(r.Context(), s, raw)
+	return rt.decide(ctx, s, raw)
 }
 
 type claimsKey struct{}

@@ -67,6 +67,32 @@ func TestOnlineWithAConfusedIssuer(t *testing.T) {
 	}
 }
 
+// The feed is not needed for a yes, and is enough for a no.
+func TestOnlineWithoutTheFeed(t *testing.T) {
+	issuer := newIssuer(t)
+	feed := &intercept{path: "/v1/revocations"}
+	feed.now(answer(http.StatusInternalServerError, ""))
+	guard := newGuard(t, issuer.URL, middleware.Options{Lazy: true, Client: &http.Client{Transport: feed}})
+	raw := issuer.Mint(token.Claims{})
+	eventually(t, http.StatusOK, func() int { return statusOf(guard, raw, middleware.Online()) })
+	if status := statusOf(guard, raw); status != http.StatusServiceUnavailable {
+		t.Errorf("a closed route: %d", status)
+	}
+}
+
+func TestOnlineBelievesTheFeedToo(t *testing.T) {
+	issuer := newIssuer(t)
+	verify := &intercept{path: "/v1/verify"}
+	verify.now(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X-Auth-Session", "s1") })
+	guard := newGuard(t, issuer.URL, middleware.Options{Client: &http.Client{Transport: verify}})
+	raw := issuer.Mint(token.Claims{SessionID: "s1"})
+	if status := statusOf(guard, raw, middleware.Online()); status != http.StatusOK {
+		t.Errorf("before the revocation: %d", status)
+	}
+	issuer.Revoke(revocation.Session, "s1")
+	eventually(t, http.StatusUnauthorized, func() int { return statusOf(guard, raw, middleware.Online()) })
+}
+
 // The issuer is sent the token of the request, and only tokens that are good as far as can be told here.
 func TestOnlineAsksAboutGoodTokensOnly(t *testing.T) {
 	issuer, other := newIssuer(t), newIssuer(t)
