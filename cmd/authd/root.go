@@ -38,7 +38,7 @@ file given by --config (access_ttl: 5m), the first of these that names it.`,
 		newRevokeCommand(env),
 		newKeysCommand(env),
 		newClientCommand(),
-		//TOKEN
+		newTokenCommand(env),
 		newVersionCommand(),
 	)
 	return root
