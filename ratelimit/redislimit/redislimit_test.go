@@ -57,7 +57,7 @@ func aclRules(t *testing.T) []any {
 	return nil
 }
 
-func connect(t *testing.T, addr string) *redis.Client {
+func connect(t testing.TB, addr string) *redis.Client {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = client.Close() })
