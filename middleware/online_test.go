@@ -46,7 +46,13 @@ func TestOnlineWithAConfusedIssuer(t *testing.T) {
 		"another session": {about("s2", 200), 503},
 		"a page":          {answer(200, "<html>Welcome</html>"), 503},
 		"no content":      {about("s1", 204), 503},
-		"a redirect":      {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", 302) }, 503},
+		"sends elsewhere": {func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/v1/verify" {
+				http.Redirect(w, r, "/elsewhere/v1/verify", http.StatusFound)
+				return
+			}
+			about("s1", 200)(w, r)
+		}, 503},
 		"a gateway's 401": {answer(401, "who are you?"), 503},
 		"another challenge": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("WWW-Authenticate", "Basic")
