@@ -3,6 +3,7 @@ package main_test
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -35,6 +36,27 @@ func TestREADMETranscript(t *testing.T) {
 		if got := strings.TrimSpace(printed[i]); got != want {
 			t.Errorf("$ %s\nprinted\n%s\nbut the README says\n%s", step.command, got, want)
 		}
+	}
+}
+
+// The README's program must compile against the middleware as it is.
+func TestREADMEProgramCompiles(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, program, _ := strings.Cut(string(readme), "```go\n")
+	program, _, found := strings.Cut(program, "```\n")
+	if !found {
+		t.Fatal("the README has no program")
+	}
+	file := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "go", "vet", file).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
