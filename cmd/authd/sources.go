@@ -24,8 +24,14 @@ type settings struct {
 // newSettings registers the settings on cmd, to be read by load once the command line is parsed.
 func newSettings(cmd *cobra.Command) *settings {
 	s := &settings{flags: pflag.NewFlagSet("settings", pflag.ContinueOnError)}
+	s.flags.SortFlags, cmd.Flags().SortFlags = false, false // what belongs together stands together
 	s.bind(s.flags)
-	s.flags.VisitAll(func(f *pflag.Flag) { f.Value = &collecting{Value: f.Value, name: f.Name, problems: &s.problems} })
+	s.flags.VisitAll(func(f *pflag.Flag) {
+		f.Value = &collecting{Value: f.Value, name: f.Name, problems: &s.problems}
+		if f.DefValue == "0s" || f.DefValue == "[]" {
+			f.DefValue = "" // the help need not say so
+		}
+	})
 	s.flags.StringVar(&s.file, "config", "", "YAML file of settings, each named as its flag with _ for -")
 	cmd.Flags().AddFlagSet(s.flags)
 	return s
