@@ -143,7 +143,7 @@ func TestSecretFiles(t *testing.T) {
 	if again, err := readOrMakeSecret(name, true); err != nil || again != first {
 		t.Errorf("read again as %q, %v", again, err)
 	}
-	if err := os.Chmod(name, 0o644); err != nil { //nolint:gosec // the point of the test
+	if err := os.Chmod(name, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := readOrMakeSecret(name, true); err == nil {

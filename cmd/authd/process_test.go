@@ -20,7 +20,7 @@ import (
 )
 
 // bin holds the programs under test, built once with the race detector.
-var bin string //nolint:gochecknoglobals // set by TestMain only
+var bin string
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {

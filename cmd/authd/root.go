@@ -9,7 +9,7 @@ import (
 )
 
 // version is set by the linker (see the Makefile).
-var version = "" //nolint:gochecknoglobals // the linker sets nothing else
+var version = ""
 
 func newRootCommand(env environment) *cobra.Command {
 	root := &cobra.Command{

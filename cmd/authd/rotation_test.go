@@ -15,8 +15,6 @@ import (
 )
 
 // fastestRotation is as quick as the rules of package keys allow with a JWKS cached for a second.
-//
-//nolint:gochecknoglobals // a constant in all but syntax
 var fastestRotation = []string{
 	"--rotate-every=2s", "--publish-ahead=1900ms", "--jwks-max-age=1s", "--jwks-overstay=1ms", "--view-age=700ms",
 	"--skew=100ms", "--access-ttl=4s", "--refresh-grace=2s", "--leeway=1s",

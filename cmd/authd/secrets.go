@@ -14,11 +14,11 @@ import (
 // secretSize is that of generated secrets: a key-encryption key needs exactly this, the admin token at least.
 const secretSize = 32
 
-// readOrMakeSecret returns the text of a secret file, and makes the file with 32 random bytes in base64url when make is
+// readOrMakeSecret returns the text of a secret file, and makes the file with 32 random bytes in base64url when create is
 // set and it does not exist. A file that others may read is refused: it is a secret no longer.
-func readOrMakeSecret(name string, make bool) (string, error) {
+func readOrMakeSecret(name string, create bool) (string, error) {
 	info, err := os.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) && make {
+	if errors.Is(err, fs.ErrNotExist) && create {
 		return makeSecret(name)
 	}
 	if err != nil {
@@ -27,7 +27,7 @@ func readOrMakeSecret(name string, make bool) (string, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return "", fmt.Errorf("%s is open to others (mode %04o); run: chmod 600 %s", name, info.Mode().Perm(), name)
 	}
-	data, err := os.ReadFile(name) //nolint:gosec // the operator names the file
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return "", err
 	}

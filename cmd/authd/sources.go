@@ -83,7 +83,7 @@ func readFile(name string) (map[string][]string, error) {
 	if name == "" {
 		return nil, nil
 	}
-	data, err := os.ReadFile(name) //nolint:gosec // the operator names the file
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
