@@ -113,10 +113,7 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, from revocation
 	defer context.AfterFunc(h.cfg.Context, cancel)()
 
 	out := writer{control: http.NewResponseController(w), w: w, timeout: h.cfg.WriteTimeout}
-	err := out.start()
-	if err == nil {
-		err = out.write(first)
-	}
+	err := out.write(first)
 	if err == nil {
 		err = h.cfg.Feed.Follow(ctx, from, func(b revocation.Batch) error {
 			first = appendBatch(first[:0], b, h.millis(b.AsOf), !b.AsOf.IsZero())
@@ -139,14 +136,8 @@ type writer struct {
 	timeout time.Duration
 }
 
-// start lifts the server's limits on the time of a request, which a stream must outlive.
-func (w writer) start() error {
-	if err := w.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("lifting the read deadline: %w", err)
-	}
-	return nil
-}
-
+// write also lifts the server's own limit on the time of an answer, which a stream must outlive. (That on the time of a
+// request does not apply once a request without a body has been read.)
 func (w writer) write(b []byte) error {
 	// The deadline is the kernel's business, not logic: it is not read from the configured clock.
 	err := w.control.SetWriteDeadline(time.Now().Add(w.timeout))

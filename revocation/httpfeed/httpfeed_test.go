@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -64,6 +65,25 @@ func (s source) Follow(ctx context.Context, _ revocation.Position, apply func(re
 			if err := apply(b); err != nil {
 				return err
 			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// beats is a feed of these entries, which proves itself complete every 20 ms.
+type beats []revocation.Entry
+
+func (f beats) Follow(ctx context.Context, _ revocation.Position, apply func(revocation.Batch) error) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		b := revocation.Batch{Entries: f, Position: revocation.Position{Epoch: "beats", Seq: uint64(len(f))}, AsOf: time.Now()}
+		if err := apply(b); err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -147,9 +147,7 @@ func (p *proof) batch(e event, received time.Time) (revocation.Batch, error) {
 		return b, nil
 	}
 	since := time.Duration(*e.asOf-p.now.millis) * time.Millisecond
-	if since > 0 {
-		since -= since / driftParts
-	}
+	since -= since.Abs() / driftParts // by whichever clock is the slower
 	b.AsOf = p.sent.Add(since)
 	if b.AsOf.After(received) {
 		// The clocks do not run alike: this machine was suspended, or a clock is broken. A new request sets the mark
