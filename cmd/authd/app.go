@@ -196,7 +196,7 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 		return err
 	}
 	a.public, err = httpapi.NewPublic(httpapi.PublicConfig{
-		Issuer: issuer, Algorithms: token.Algorithms(), Clients: clients, RefreshLife: a.cfg.SessionIdle,
+		Issuer: issuer, Algorithms: token.Algorithms(), Clients: clients, Scopes: a.cfg.Scopes, RefreshLife: a.cfg.SessionIdle,
 		Sessions: sessions, Verifier: verifier, Keys: a.view, Revocations: revocations, Mirror: a.mirror,
 		Feed:     httpfeed.NewHandler(httpfeed.HandlerConfig{Feed: a.mirror, Logger: a.log}),
 		Accounts: a.users, TrustedProxies: proxies, Metrics: a.metrics, Log: a.log,

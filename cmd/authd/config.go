@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -28,6 +29,7 @@ type Config struct {
 	KEKFile             string
 	AdminTokenFile      string
 	Clients             []string
+	Scopes              []string
 	TrustedProxies      []string
 
 	Algorithm    string
@@ -65,6 +67,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&c.KEKFile, "kek-file", "", "file of key-encryption keys, 32 bytes in base64 a line; the first seals, all open (default: DATA/kek, made at the first start)")
 	fs.StringVar(&c.AdminTokenFile, "admin-token-file", "", "file of the admin API's bearer token (default: DATA/admin-token, made at the first start)")
 	fs.StringSliceVar(&c.Clients, "clients", nil, "OAuth clients that may introspect and revoke, each ID:SHA256 of its secret in hex; see authd client new")
+	fs.StringSliceVar(&c.Scopes, "scopes", nil, "scopes that a login may ask for")
 	fs.StringSliceVar(&c.TrustedProxies, "trusted-proxies", nil, "networks whose X-Forwarded-For is believed, in CIDR notation")
 
 	fs.StringVar(&c.Algorithm, "algorithm", "ES256", "signature algorithm of new keys: ES256, EdDSA or RS256")
@@ -131,6 +134,8 @@ func (c *Config) Validate() error {
 		c.validateIssuer(),
 		require(len(c.Audience) > 0 && !slices.Contains(c.Audience, ""),
 			"audience: required; without it every token of this issuer would pass everywhere"),
+		require(!slices.ContainsFunc(c.Scopes, func(s string) bool { return s == "" || strings.ContainsAny(s, " \"\\") }),
+			"scopes %q: must have no space, quote or backslash (RFC 6749 section 3.3)", c.Scopes),
 		oneOf("log-level", c.LogLevel, "debug", "info", "warn", "error"),
 		oneOf("log-format", c.LogFormat, "json", "text"),
 		require(c.AccessTTL >= 2*time.Second && c.AccessTTL <= 24*time.Hour, "access-ttl %v: must be from 2s to 24h", c.AccessTTL),
