@@ -8,6 +8,9 @@
 // A hit denies however old the mirror is. A miss counts only while the mirror is fresh: complete as of a moment no
 // longer ago than the configured bound. A mirror that has never been filled is stale, not empty.
 //
+// [Mirror.Run] keeps a mirror current from any feed: the store in the same process, authd's HTTP feed, or another mirror,
+// which is a feed itself. [Mirror.Check] is what a verifier asks.
+//
 // Whoever can write to the store can end sessions, never begin one. The package itself does no I/O: backends are its
 // sub-packages.
 package revocation

@@ -17,17 +17,18 @@ const (
 // those of the mirror's own feed, so a follower may go on at another mirror of the same store. A proof is never newer
 // than the mirror's own; while the mirror itself is stale, batches come without news.
 func (m *Mirror) Follow(ctx context.Context, from Position, apply func(Batch) error) error {
-	f := follower{mirror: m, apply: apply, position: from, beat: time.NewTimer(beat)}
-	defer f.beat.Stop()
+	f := follower{mirror: m, apply: apply, position: from}
+	alive := time.NewTimer(beat)
+	defer alive.Stop()
 	for {
 		changed := m.changed.Next() // before the look, so that no change falls between it and the wait
 		if err := f.catchUp(ctx); err != nil {
 			return err
 		}
-		f.beat.Reset(beat)
+		alive.Reset(beat)
 		select {
 		case <-changed:
-		case <-f.beat.C:
+		case <-alive.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -41,7 +42,6 @@ type follower struct {
 	started  bool     // cursor is valid
 	cursor   uint64   // index in the history of the next change to deliver
 	entries  []Entry  // scratch
-	beat     *time.Timer
 }
 
 // catchUp delivers all there is, and says at least that the feed lives.
@@ -111,7 +111,7 @@ func (f *follower) everything(ctx context.Context) error {
 	m.mu.Unlock()
 
 	f.entries = f.entries[:0]
-	for e := range m.set.All(max(0, m.cfg.Now().Unix())) {
+	for e := range m.set.All(floorAt(m.cfg.Now())) {
 		f.entries = append(f.entries, e)
 		if len(f.entries) < page {
 			continue

@@ -161,8 +161,8 @@ func (m *Mirror) apply(b Batch) error {
 	return nil
 }
 
-// merge puts entries into the set, and those that are news into the history, or all that are not expired. It tells
-// whether there were any.
+// merge puts entries into the set, and into the history those that are news, or all of them. Expired ones go nowhere. It
+// tells whether the history has got any.
 func (m *Mirror) merge(entries []Entry, now time.Time, all bool) (remembered bool) {
 	floor := floorAt(now)
 	m.forgotten = max(m.forgotten, floor)
@@ -189,7 +189,7 @@ func (m *Mirror) prove(asOf, now time.Time) {
 	}
 }
 
-// sweep forgets expired entries now and then. What m.forgotten says has been set by then.
+// sweep forgets expired entries now and then. merge has noted in m.forgotten up to when.
 func (m *Mirror) sweep(now time.Time) {
 	if now.Sub(m.swept) >= sweepEvery {
 		m.swept = now

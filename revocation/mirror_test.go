@@ -128,7 +128,8 @@ func TestMirrorForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := revocation.NewMirror(revocation.MirrorConfig{})
 		c := run(t, m, make(tape))
-		if err := c.play(revocation.Batch{Entries: []revocation.Entry{session("a"), session("b")}, Position: at(2), AsOf: time.Now()}); err != nil {
+		two := []revocation.Entry{session("a"), session("b")}
+		if err := c.play(revocation.Batch{Entries: two, Position: at(2), AsOf: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour + 2*time.Minute)

@@ -25,8 +25,8 @@ func (s *Store) Follow(ctx context.Context, from revocation.Position, apply func
 	if from.Epoch == s.epoch {
 		f.last = from.Seq
 	}
-	tick := time.NewTimer(beat)
-	defer tick.Stop()
+	alive := time.NewTimer(beat)
+	defer alive.Stop()
 	for {
 		added := s.added.Next() // before the look, so that no change falls between it and the wait
 		for more := true; more; {
@@ -38,10 +38,10 @@ func (s *Store) Follow(ctx context.Context, from revocation.Position, apply func
 				return err
 			}
 		}
-		tick.Reset(beat)
+		alive.Reset(beat)
 		select {
 		case <-added:
-		case <-tick.C:
+		case <-alive.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -157,7 +157,8 @@ func TestUnknownFormat(t *testing.T) {
 func TestDamagedRecord(t *testing.T) {
 	store, file := open(t, filepath.Join(t.TempDir(), "authd.db"), boltstore.Options{})
 	err := file.Update(t.Context(), func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte("revocations")).Bucket([]byte("changes")).Put([]byte("\x00\x00\x00\x00\x00\x00\x00\x01"), []byte("short"))
+		changes := tx.Bucket([]byte("revocations")).Bucket([]byte("changes"))
+		return changes.Put([]byte("\x00\x00\x00\x00\x00\x00\x00\x01"), []byte("short"))
 	})
 	if err != nil {
 		t.Fatal(err)

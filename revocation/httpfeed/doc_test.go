@@ -49,16 +49,18 @@ func TestDocumentedTranscript(t *testing.T) {
 
 	start := time.Unix(1_790_000_000, 0)
 	ms := func(n int64) time.Time { return start.Add(time.Duration(n) * time.Millisecond) }
-	random := revocation.IDOf(revocation.Session, "AAECAwQFBgcICQoLDA0ODw")
+	sid := revocation.IDOf(revocation.Session, "AAECAwQFBgcICQoLDA0ODw")
+	jti := revocation.IDOf(revocation.Token, "Dw4NDAsKCQgHBgUEAwIBAA")
+	alice := revocation.IDOf(revocation.Subject, "alice")
 	feed := script{
 		{Entries: []revocation.Entry{
-			{Kind: revocation.Session, ID: random, Expires: 1_790_000_630},
-			{Kind: revocation.Subject, ID: revocation.IDOf(revocation.Subject, "alice"), NotBefore: 1_790_000_000, Expires: 1_790_000_630},
+			{Kind: revocation.Session, ID: sid, Expires: 1_790_000_630},
+			{Kind: revocation.Subject, ID: alice, NotBefore: 1_790_000_000, Expires: 1_790_000_630},
 		}},
 		{Position: revocation.Position{Epoch: "5BWYKTVGPJ4Y", Seq: 2}, AsOf: ms(5150)},
 		{AsOf: ms(5650)},
 		{
-			Entries:  []revocation.Entry{{Kind: revocation.Token, ID: revocation.IDOf(revocation.Token, "Dw4NDAsKCQgHBgUEAwIBAA"), Expires: 1_790_000_631}},
+			Entries:  []revocation.Entry{{Kind: revocation.Token, ID: jti, Expires: 1_790_000_631}},
 			Position: revocation.Position{Epoch: "5BWYKTVGPJ4Y", Seq: 3}, AsOf: ms(5702),
 		},
 		{},

@@ -149,10 +149,20 @@ func (p *proof) batch(e event, received time.Time) (revocation.Batch, error) {
 	since := time.Duration(*e.asOf-p.now.millis) * time.Millisecond
 	since -= since.Abs() / driftParts // by whichever clock is the slower
 	b.AsOf = p.sent.Add(since)
-	if b.AsOf.After(received) {
-		// The clocks do not run alike: this machine was suspended, or a clock is broken. A new request sets the mark
-		// again; to call the proof "just now" would trust it for when it arrived.
+	// Where this machine's clocks have parted, or a proof comes before its time, a new request sets the mark again. To
+	// call such a proof "just now" would be to trust it for when it arrived.
+	switch {
+	case clocksParted(p.sent, received):
+		return b, errors.New("this machine's clock was set, or it was suspended")
+	case b.AsOf.After(received):
 		return b, errors.New("a proof lies in the future")
 	}
 	return b, nil
+}
+
+// clocksParted tells whether the wall clock and the monotonic one disagree about how long ago t was. A proof is
+// reckoned from the request by both, and is too old, or wrong, by the one that jumped.
+func clocksParted(t, now time.Time) bool {
+	wall := time.Duration(now.UnixNano() - t.UnixNano())
+	return (wall - now.Sub(t)).Abs() > time.Second
 }

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/authd-project/authd/revocation"
+	"github.com/authd-project/authd/revocation/internal/clocktest"
 )
 
 func entries() *rapid.Generator[revocation.Entry] {
@@ -137,38 +138,43 @@ func TestHalfAnEvent(t *testing.T) {
 // However the two clocks stand, and however late anything arrives, a proof says no more than is true: for clocks whose
 // rates differ by less than allowed for.
 func TestProofIsALowerBound(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		// Time passes truly in nanoseconds from the sending of the request; the server's clock has an origin and a
-		// rate of its own.
-		origin := rapid.Int64Range(-1e12, 1e12).Draw(t, "origin of the server's clock, ms")
-		ppm := rapid.SampledFrom([]int64{-990, -1, 0, 1, 990}).Draw(t, "rate of the server's clock, parts per million")
-		server := func(true time.Duration) time.Duration {
-			return time.Duration(origin)*time.Millisecond + true + true/1_000_000*time.Duration(ppm)
+	delays := []time.Duration{0, time.Microsecond, 77 * time.Millisecond, 3 * time.Second, 10 * time.Second}
+	for _, ppm := range []int64{-990, 0, 990} { // by how much the server's clock runs fast, in parts per million
+		for _, origin := range []time.Duration{-time.Hour, 0, 12345678 * time.Microsecond} { // of the server's clock
+			for _, handled := range delays { // when the server handled the request, from when it was sent
+				for _, later := range append(delays, renewEvery) { // from then until the proof
+					for _, stale := range delays { // by which the proof is older than that
+						checkProof(t, handled, handled+later-stale, func(elapsed time.Duration) time.Duration {
+							return origin + elapsed + elapsed/1_000_000*time.Duration(ppm)
+						})
+					}
+				}
+			}
 		}
-		duration := func(limit time.Duration, what string) time.Duration {
-			return limit / 1000 * time.Duration(rapid.SampledFrom([]int{0, 1, 30, 600, 1000}).Draw(t, what))
-		}
-		handled := duration(5*time.Second, "request under way")
-		asOf := handled + duration(renewEvery, "until the proof") - duration(10*time.Second, "server's own staleness")
-		arrived := max(asOf, handled) + duration(time.Hour, "answer under way")
+	}
+}
 
-		sent := time.Unix(1_790_000_000, 0)
-		p := proof{sent: sent, nonce: "n"}
-		start := event{now: &mark{millis: millis(server(handled)) + 1, nonce: "n"}}
-		if _, err := p.batch(start, sent.Add(handled)); err != nil {
-			t.Fatal(err)
-		}
-		claim := millis(server(asOf))
-		b, err := p.batch(event{asOf: &claim}, sent.Add(arrived))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if says := b.AsOf.Sub(sent); says > asOf {
-			t.Fatalf("a proof as of %v counts as one of %v", asOf, says)
-		} else if lost := asOf - says; lost > handled+2*renewEvery/driftParts+3*time.Millisecond {
-			t.Fatalf("a proof as of %v counts only as one of %v, though the request took %v", asOf, says, handled)
-		}
-	})
+// checkProof checks what a proof counts as. All times are true ones since the request was sent; server is what the
+// server's clock says at such a time.
+func checkProof(t *testing.T, handled, asOf time.Duration, server func(time.Duration) time.Duration) {
+	t.Helper()
+	sent := time.Unix(1_790_000_000, 0)
+	p := proof{sent: sent, nonce: "n"}
+	if _, err := p.batch(event{now: &mark{millis(server(handled)) + 1, "n"}}, sent.Add(handled)); err != nil {
+		t.Fatal(err)
+	}
+	claim := millis(server(asOf))
+	b, err := p.batch(event{asOf: &claim}, sent.Add(max(asOf, handled)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	says := b.AsOf.Sub(sent)
+	if says > asOf {
+		t.Errorf("request handled after %v: a proof as of %v counts as one of %v", handled, asOf, says)
+	}
+	if loss := asOf - says - handled; loss > 2*(asOf-handled).Abs()/driftParts+3*time.Millisecond {
+		t.Errorf("request handled after %v: a proof as of %v counts only as one of %v", handled, asOf, says)
+	}
 }
 
 func TestProofRefuses(t *testing.T) {
@@ -190,6 +196,28 @@ func TestProofRefuses(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want %s", err, name)
+		}
+	}
+}
+
+// After a jump of one of the client's clocks, proofs would be too old until the next request, or vouch for too much.
+func TestProofAfterClockJump(t *testing.T) {
+	sent := time.Now()
+	for name, test := range map[string]struct {
+		wall, lag time.Duration // how much later it is by the wall clock, and by how much the monotonic one says less
+		refused   bool
+	}{
+		"nothing":      {10 * time.Second, 0, false},
+		"a small step": {10 * time.Second, 900 * time.Millisecond, false},
+		"set forward":  {time.Hour, time.Hour - time.Second, true},
+		"set back":     {0, -time.Minute, true},
+		"suspended":    {10 * time.Second, 9 * time.Second, true},
+	} {
+		p := proof{sent: sent, nonce: "n", now: &mark{0, "n"}}
+		asOf := int64(0)
+		_, err := p.batch(event{asOf: &asOf}, clocktest.Suspended(t, sent.Add(test.wall), test.lag))
+		if refused := err != nil; refused != test.refused {
+			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }
