@@ -257,6 +257,19 @@ func TestCodecRefusesWhatWasTamperedWith(t *testing.T) {
 	}
 }
 
+// Without a seal it is the thumbprint in the kid that ties a key to its place.
+func TestPlainDocumentChecksThumbprints(t *testing.T) {
+	r := richRing(t, "EdDSA")
+	r.Keys[1].Private, r.Keys[2].Private = r.Keys[2].Private, r.Keys[1].Private
+	data, err := keys.NewCodec().Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := keys.NewCodec().Unmarshal(data); err == nil {
+		t.Errorf("two keys swapped: accepted as %v", got)
+	}
+}
+
 func TestParseKEKs(t *testing.T) {
 	a, b := keys.GenerateKEK(), keys.GenerateKEK()
 	url := strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(b.Reveal()), "=")

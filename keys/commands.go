@@ -136,33 +136,36 @@ func (r Ring) successor() (Key, bool) {
 // may be repeated. Unknown kids fail with [ErrNotFound], a process that does not lead with [ErrNotLeader].
 func (r *Rotator) Revoke(ctx context.Context, kid string) (RevokeResult, error) {
 	var res RevokeResult
-	err := r.command(ctx, func(ctx context.Context, l *leadership) error {
-		if err := l.prepareSuccessor(ctx, kid); err != nil {
-			return err
-		}
-		err := l.change(ctx, func(now time.Time, ring *Ring) (bool, error) {
-			planned, err := r.cfg.Policy.blastRadius(now, *ring, kid)
-			if err != nil {
-				return false, err
-			}
-			if planned.State != Revoked || res.KeyID == "" { // else by an earlier attempt, whose answer was lost
-				res = planned
-			}
-			if planned.State == Revoked {
-				return false, nil
-			}
-			return true, ring.revoke(kid, planned.Successor)
-		})
-		if err != nil {
-			return err
-		}
-		return l.announceByCommand(ctx, kid)
-	})
+	err := r.command(ctx, func(ctx context.Context, l *leadership) error { return l.revoke(ctx, kid, &res) })
 	if err != nil {
 		return res, fmt.Errorf("revoking the key %s: %w", kid, err)
 	}
 	r.cfg.Log.Warn("signing key revoked by command", "kid", kid, "was", res.State, "signing", res.Successor)
 	return res, nil
+}
+
+// revoke does the leader's part of [Rotator.Revoke]. res is kept from one attempt to the next.
+func (l *leadership) revoke(ctx context.Context, kid string, res *RevokeResult) error {
+	if err := l.prepareSuccessor(ctx, kid); err != nil {
+		return err
+	}
+	err := l.change(ctx, func(now time.Time, ring *Ring) (bool, error) {
+		planned, err := l.r.cfg.Policy.blastRadius(now, *ring, kid)
+		if err != nil {
+			return false, err
+		}
+		if planned.State != Revoked || res.KeyID == "" { // else by an earlier attempt, whose answer was lost
+			*res = planned
+		}
+		if planned.State == Revoked {
+			return false, nil
+		}
+		return true, ring.revoke(kid, planned.Successor)
+	})
+	if err != nil {
+		return err
+	}
+	return l.announceByCommand(ctx, kid)
 }
 
 // prepareSuccessor makes sure that the active key can be revoked: that there is another which can sign, so that no ring

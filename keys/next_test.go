@@ -157,6 +157,28 @@ func TestApplyRefusesWhatDoesNotFit(t *testing.T) {
 	}
 }
 
+// Confirming stamps what has no stamp or one from the future, and nothing else.
+func TestConfirm(t *testing.T) {
+	past := before(time.Hour)
+	r := ring(signingKey("new", keys.Active, time.Time{}), signingKey("ahead", keys.Prepared, epochStart.Add(time.Hour)),
+		signingKey("old", keys.Retired, past), signingKey("bad", keys.Revoked, time.Time{}))
+	r.MACs[0].Since, r.MACs[1].Since = time.Time{}, past
+	got, err := keys.Step{Action: keys.Confirm}.Apply(epochStart, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []time.Time{epochStart, epochStart, past, {}} {
+		if !got.Keys[i].Since.Equal(want) {
+			t.Errorf("%v: stamped %v, want %v", got.Keys[i], got.Keys[i].Since, want)
+		}
+	}
+	for i, want := range []time.Time{epochStart, past} {
+		if !got.MACs[i].Since.Equal(want) {
+			t.Errorf("%v: stamped %v, want %v", got.MACs[i], got.MACs[i].Since, want)
+		}
+	}
+}
+
 // Every algorithm on offer gives a key that can sign, of a strength to match.
 func TestBeginWithEachAlgorithm(t *testing.T) {
 	for _, alg := range keys.Algorithms() {

@@ -1,6 +1,7 @@
 package keys_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -89,23 +90,23 @@ func TestRevokeTwiceCosts(t *testing.T) {
 	})
 }
 
-// Without any standby one is made first: no ring is ever written that has no key to sign with.
-func TestRevokeWithoutAStandby(t *testing.T) {
+// A key that has signed nothing costs nothing but a new standby.
+func TestRevokeTheStandby(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := keys.Policy{}.WithDefaults()
-		store, r, _, _ := serve(t, p)
-		first := stored(t, store)
-		standby := inState(first, keys.Prepared)
-		if res, err := r.Revoke(t.Context(), standby); err != nil || res.UnknownFor != 0 || !res.TokensUntil.IsZero() {
-			t.Fatalf("a key that has signed nothing: %+v, %v", res, err)
+		store, r, _, set := serve(t, keys.Policy{}.WithDefaults())
+		before := stored(t, store)
+		standby := inState(before, keys.Prepared)
+		res, err := r.Revoke(t.Context(), standby)
+		if err != nil || res.UnknownFor != 0 || !res.TokensUntil.IsZero() || set.until(standby).IsZero() {
+			t.Fatalf("got %+v, %v", res, err)
 		}
-		// At once, before the leader has come round to preparing another.
-		res, err := r.Revoke(t.Context(), inState(first, keys.Active))
-		if err != nil || res.UnknownFor == 0 {
-			t.Errorf("got %+v, %v", res, err)
+		synctest.Wait()
+		after := stored(t, store)
+		if got := inState(after, keys.Active); got != inState(before, keys.Active) {
+			t.Errorf("%q signs", got)
 		}
-		if got := inState(stored(t, store), keys.Active); got != res.Successor || got == "" {
-			t.Errorf("%q signs, promised was %q", got, res.Successor)
+		if next := inState(after, keys.Prepared); next == "" || next == standby {
+			t.Errorf("no new standby: %v", after)
 		}
 	})
 }
@@ -204,6 +205,34 @@ func TestEachLeaderAnnouncesAnew(t *testing.T) {
 		time.Sleep(time.Minute)
 		if until := lost.until(bad); !until.Equal(promised) {
 			t.Errorf("after the loss: until %v, want %v", until, promised)
+		}
+	})
+}
+
+// A leader that is told to stop does not wait for a command that hangs.
+func TestLeaderStopsDuringACommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := keys.Policy{}.WithDefaults()
+		store := keystest.NewMemory()
+		r := newRotator(t, store, p, "leader", keys.KeyRevokerFunc(func(ctx context.Context, _ string, _ time.Time) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}))
+		stop := start(t, r.Lead)
+		synctest.Wait()
+		answered := make(chan error, 1)
+		go func() {
+			_, err := r.Revoke(t.Context(), inState(stored(t, store), keys.Prepared))
+			answered <- err
+		}()
+		synctest.Wait()
+		began := time.Now()
+		stop()
+		if d := time.Since(began); d != 0 {
+			t.Errorf("it took %v", d)
+		}
+		if err := <-answered; err == nil {
+			t.Error("the command was confirmed")
 		}
 	})
 }

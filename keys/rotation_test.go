@@ -95,7 +95,7 @@ func dyingLeaders(t *testing.T, store keys.Store, p keys.Policy, rotated *atomic
 			}
 			die()
 			operator.Wait()
-			time.Sleep(time.Duration(rng.Int64N(int64(5*p.RotateEvery/4))))
+			time.Sleep(time.Duration(rng.Int64N(int64(5 * p.RotateEvery / 4))))
 		}
 		return nil
 	}

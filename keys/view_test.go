@@ -188,6 +188,22 @@ func TestViewNeverServesAnEmptyRing(t *testing.T) {
 	}
 }
 
+// A process that starts before the first leader waits for the ring and has it as soon as it is there.
+func TestViewWaitsForTheFirstRing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := keys.Policy{}.WithDefaults()
+		store := keystest.NewMemory()
+		v := newView(t, store, p)
+		start(t, v.Run)
+		time.Sleep(time.Hour)
+		put(t, store, turn(t, p, time.Now(), keys.Ring{}))
+		synctest.Wait()
+		if err := v.Check(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // switched is a store that can be exchanged.
 type switched struct{ keys.Store }
 

@@ -60,12 +60,17 @@ func (l *leader) step() (done bool, err error) {
 // work performs every transition that is due, and checks the ring after each.
 func (l *leader) work() {
 	l.t.Helper()
-	for done := false; !done; l.checkRing() {
-		var err error
-		if done, err = l.step(); err != nil {
+	for range 20 { // far more than can be due at once
+		done, err := l.step()
+		if err != nil {
 			l.t.Fatal(err)
 		}
+		l.checkRing()
+		if done {
+			return
+		}
 	}
+	l.t.Fatal("the work does not end: writes have no effect")
 }
 
 // checkRing holds at any time after the first write.
@@ -104,8 +109,11 @@ func testFaults(t *testing.T, open Open) {
 			store, _ := open(t)
 			l := lead(t, store)
 			for range rotations {
-				for l.failingStep(fault) {
+				for n := 0; l.failingStep(fault); n++ {
 					l.checkRing()
+					if n == 20 { // far more than can be due at once
+						t.Fatal("the work does not end")
+					}
 				}
 				l.checkSettled()
 				l.pass(l.policy.RotateEvery)

@@ -151,9 +151,13 @@ func testStaleVersion(t *testing.T, open Open) {
 	}
 	got, _ := load(t, store)
 	sameRing(t, got, want)
-	if _, err := store.Update(t.Context(), l.term, current, want); err != nil {
+	claimed := want
+	claimed.Term, claimed.Holder = want.Term+7, "somebody else"
+	if _, err := store.Update(t.Context(), l.term, current, claimed); err != nil {
 		t.Errorf("the current version: %v", err)
 	}
+	got, _ = load(t, store)
+	sameRing(t, got, want) // term and holder are the store's to set
 }
 
 func testConcurrentUpdates(t *testing.T, open Open) {
