@@ -123,12 +123,10 @@ func (s *Set) NotBefore(subject, client ID) int64 {
 }
 
 func (s *Set) find(k Kind, id *ID) times {
-	t := s.tables[k].Load()
-	if t == nil {
-		return 0
+	if t := s.tables[k].Load(); t != nil {
+		return t.find(&s.seed, id)
 	}
-	hi, lo := words(*id)
-	return t.find(hash(s.seed, hi, lo), hi, lo)
+	return 0
 }
 
 // Len returns how many entries of kind k are held, expired ones included.

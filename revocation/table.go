@@ -84,8 +84,10 @@ func newTable(n int) *table {
 
 func (t *table) full() bool { return int(t.used.Load()) >= len(t.slots)*fullNum/fullDen }
 
-// find returns the times of the entry with this key, zero when there is none.
-func (t *table) find(h, hi, lo uint64) times {
+// find returns the times of the entry with this ID, zero when there is none.
+func (t *table) find(seed *[2]uint64, id *ID) times {
+	hi, lo := words(*id)
+	h := hash(*seed, hi, lo)
 	tag, mask := tagOf(h), uint64(len(t.tags)-1)
 	for g := h & mask; ; g = (g + 1) & mask {
 		tags := t.tags[g].Load()
