@@ -1,0 +1,126 @@
+package redisscript
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ErrUnconfirmed means that the scripts ran, but fewer replicas than wanted have their writes: a failover may lose them.
+var ErrUnconfirmed = errors.New("not confirmed by enough replicas")
+
+// movedPause is how long a client of a cluster gets to learn its new layout.
+const movedPause = 20 * time.Millisecond
+
+// Confirm is RunAll that returns only once the configured number of replicas have what the scripts wrote.
+func (r *Runner) Confirm(ctx context.Context, calls ...Call) ([]*redis.Cmd, error) {
+	if r.replicas == 0 {
+		return r.RunAll(ctx, calls...)
+	}
+	answers := make([]*redis.Cmd, len(calls))
+	for batch := range slices.Chunk(positions(calls), maxBatch) {
+		_, err := r.within(ctx, func(ctx context.Context) ([]*redis.Cmd, error) {
+			return nil, r.confirm(ctx, calls, batch, answers)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return answers, nil
+}
+
+func positions(calls []Call) []int {
+	all := make([]int, len(calls))
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+// confirm runs the calls at the given positions on the nodes that have their keys.
+func (r *Runner) confirm(ctx context.Context, calls []Call, at []int, answers []*redis.Cmd) error {
+	for {
+		err := r.confirmOnNodes(ctx, calls, at, answers)
+		cluster, isCluster := r.client.(*redis.ClusterClient)
+		if err == nil || !isCluster {
+			return err
+		}
+		cluster.ReloadState(ctx) // whatever it was, the next call should know the layout as it is then
+		if _, moved := redis.IsMovedError(err); !moved {
+			return err
+		}
+		if err := pause(ctx, movedPause); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Runner) confirmOnNodes(ctx context.Context, calls []Call, at []int, answers []*redis.Cmd) error {
+	byNode := make(map[*redis.Client][]int)
+	for _, i := range at {
+		node, err := r.node(ctx, calls[i].Key)
+		if err != nil {
+			return fmt.Errorf("finding the redis node of a key: %w", err)
+		}
+		byNode[node] = append(byNode[node], i)
+	}
+	for node, positions := range byNode {
+		group := make([]Call, len(positions))
+		for j, i := range positions {
+			group[j] = calls[i]
+		}
+		got, err := send(ctx, node, group, r.wait(ctx))
+		if err != nil {
+			return err
+		}
+		for j, i := range positions {
+			answers[i] = got[j]
+		}
+	}
+	return nil
+}
+
+// node returns the client of the one server that has the key, whose pipelines use one connection.
+func (r *Runner) node(ctx context.Context, key string) (*redis.Client, error) {
+	switch c := r.client.(type) {
+	case *redis.Client:
+		return c, nil
+	case *redis.ClusterClient:
+		return c.MasterForKey(ctx, key)
+	default:
+		return nil, fmt.Errorf("client %T: not supported", c)
+	}
+}
+
+// wait appends WAIT to a pipeline. Running into its timeout is an answer, not an error: the number is what counts.
+func (r *Runner) wait(ctx context.Context) func(redis.Pipeliner) func() error {
+	return func(pipe redis.Pipeliner) func() error {
+		answer := pipe.Do(ctx, "WAIT", r.replicas, (r.timeout / 2).Milliseconds())
+		return func() error {
+			confirmed, err := answer.Int()
+			switch {
+			case err != nil:
+				return fmt.Errorf("waiting for replicas: %w", err)
+			case confirmed < r.replicas:
+				return fmt.Errorf("%w: %d of %d", ErrUnconfirmed, confirmed, r.replicas)
+			}
+			return nil
+		}
+	}
+}
+
+// pause waits for d, or returns the error of a ctx that ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
