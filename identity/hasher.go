@@ -18,8 +18,9 @@ type HasherConfig struct {
 	// Params are the costs of new hashes; default [DefaultParams]. Raising them upgrades each stored hash at its
 	// owner's next login.
 	Params Params
-	// Concurrency is how many hashes run at once, so they hold Concurrency × Params.Memory at most; default
-	// GOMAXPROCS - 1, at least 1, so that a flood of logins leaves a processor to everything else.
+	// Concurrency is how many hashes run at once, so they hold Concurrency × Params.Memory at most, and the garbage of
+	// earlier ones may take as much again until it is collected. Default GOMAXPROCS - 1, at least 1, so that a flood of
+	// logins leaves a processor to everything else.
 	Concurrency int
 	// Queue is how many more may wait; the surplus gets ErrBusy at once. Default 128 for each that runs: with the
 	// default parameters, what is served in about four seconds.

@@ -96,7 +96,7 @@ func TestHasherNormalizes(t *testing.T) {
 	h := newHasher(t, HasherConfig{Params: cheap})
 	for name, spelling := range map[string][2]string{
 		"composed and decomposed": {"caf\u00e9 cr\u00e8me", "cafe\u0301 cre\u0300me"},
-		"Hangul":                  {"\ud55c\uae00 \ube44\ubc00\ubc88\ud638", "\u1112\u1161\u11ab\u1100\u1173\u11af \ube44\ubc00\ubc88\ud638"},
+		"Hangul":                  {"\ud55c\uae00 \ube44\ubc00", "\u1112\u1161\u11ab\u1100\u1173\u11af \ube44\ubc00"},
 		"full width":              {"secret123", "\uff53\uff45\uff43\uff52\uff45\uff54\uff11\uff12\uff13"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -44,7 +44,8 @@ func (s *Store) Authenticate(ctx context.Context, username, password string) (id
 // While some accounts still have hashes of other costs, an unknown name must not stand out by having the current ones.
 // So it borrows the costs of an account drawn by the hash of the name: the same one each time, the drawn costs as
 // frequent as they are in the table, and changing only as those of accounts do. The draw needs no secret: to predict
-// it one would have to know the accounts. Both are read in one query, so that a known and an unknown name cost the same.
+// it one would have to know the accounts. Both are read in one query, so that a known and an unknown name cost the
+// same.
 func (s *Store) candidate(ctx context.Context, name, typed string) (record, string, error) {
 	const query = `SELECT ` + columns + ` FROM users WHERE username = $1 OR subject = COALESCE(
 		(SELECT MIN(subject) FROM users WHERE subject >= $2 AND password_hash <> ''),

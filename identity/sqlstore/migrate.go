@@ -47,8 +47,8 @@ func loadMigrations(files fs.FS) ([]migration, error) {
 	return steps, nil
 }
 
-// migrate brings the schema to the newest step in one transaction: all of the missing steps, or none. A transaction of db
-// must exclude those of other processes, as openSQLite sees to.
+// migrate brings the schema to the newest step in one transaction: all of the missing steps, or none. A transaction of
+// db must exclude those of other processes, as openSQLite sees to.
 func migrate(ctx context.Context, db *sql.DB, steps []migration, now time.Time) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

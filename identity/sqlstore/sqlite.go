@@ -1,13 +1,25 @@
 package sqlstore
 
 import (
+	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // also the driver "sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
+)
+
+const (
+	// lockTimeout is how long an operation waits for another process's write.
+	lockTimeout = 5 * time.Second
+	// lockPoll is how often whileLocked tries.
+	lockPoll = 10 * time.Millisecond
 )
 
 // sqliteConnections bounds the connections to one file. Readers do not wait for one another, writers do anyway.
@@ -18,13 +30,8 @@ func openSQLite(path string) (*sql.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("creating the folder of %s: %w", path, err)
 	}
-	// SQLite would create it with the umask's mode, and gives its companions (-wal, -shm) the mode of the file.
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("opening the user database: %w", err)
-	}
-	if err := file.Close(); err != nil {
-		return nil, fmt.Errorf("opening the user database: %w", err)
+	if err := createPrivate(path); err != nil {
+		return nil, fmt.Errorf("creating the user database: %w", err)
 	}
 	db, err := sql.Open("sqlite", sqliteDSN(path))
 	if err != nil {
@@ -35,13 +42,27 @@ func openSQLite(path string) (*sql.DB, error) {
 	return db, nil
 }
 
+// createPrivate creates the file with mode 0600 where there is none. SQLite would take the umask's mode, and it gives its
+// companions (-wal, -shm) the mode of the file. An existing file is not touched: closing a descriptor of it would drop
+// the locks that SQLite holds elsewhere in this process.
+func createPrivate(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
 func sqliteDSN(path string) string {
 	query := url.Values{
 		// A transaction takes the write lock when it begins: one that reads first would fail rather than wait, and two
 		// processes would migrate at once.
 		"_txlock": {"immediate"},
 		"_pragma": {
-			"busy_timeout(5000)",    // ms to wait for another process's write
+			fmt.Sprintf("busy_timeout(%d)", lockTimeout.Milliseconds()),
 			"journal_mode(WAL)",     // readers and the writer do not block each other
 			"synchronous(FULL)",     // a commit survives a power cut
 			"foreign_keys(ON)",      // as in other databases
@@ -53,4 +74,28 @@ func sqliteDSN(path string) string {
 		},
 	}
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: query.Encode()}).String()
+}
+
+// whileLocked repeats the first use of a database while another process holds it, for lockTimeout at most. SQLite's own
+// busy_timeout covers everything but the change of a new file to WAL: of two processes that make it at once, one is
+// refused without waiting. The mode stays with the file, so later uses do not meet this.
+func whileLocked(ctx context.Context, use func() error) error {
+	timeout := time.NewTimer(lockTimeout)
+	defer timeout.Stop()
+	poll := time.NewTicker(lockPoll)
+	defer poll.Stop()
+	for {
+		err := use()
+		var refused *sqlite.Error
+		if !errors.As(err, &refused) || refused.Code()&0xff != sqlitelib.SQLITE_BUSY {
+			return err
+		}
+		select {
+		case <-poll.C:
+		case <-timeout.C:
+			return err
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for another process: %w", ctx.Err())
+		}
+	}
 }

@@ -68,7 +68,8 @@ func newStore(ctx context.Context, db *sql.DB, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, db, steps, s.now()); err != nil {
+	err = whileLocked(ctx, func() error { return migrate(ctx, db, steps, s.now()) })
+	if err != nil {
 		return nil, err
 	}
 	return s, nil
