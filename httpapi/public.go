@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -40,8 +39,8 @@ type PublicConfig struct {
 	Keys        KeySet           // required
 	Revocations RevocationLog    // required
 	Mirror      RevocationMirror // required
-	// Feed serves GET /v1/revocations; see the package revocation/httpfeed. Required. The context of its requests ends
-	// when the server drains.
+	// Feed serves GET /v1/revocations; see the package revocation/httpfeed. Required. It lifts the server's time limits
+	// from its streams itself; the context of its requests ends when the server drains.
 	Feed http.Handler
 	// Accounts lets /v1/me tell the user's present name; nil leaves the name out.
 	Accounts Accounts
@@ -128,7 +127,7 @@ func (p *public) routes() []*route {
 		{method: http.MethodGet, path: "/v1/sessions", handle: p.listSessions, quiet: true},
 		{method: http.MethodDelete, path: "/v1/sessions/:id", handle: p.endSession, changes: true},
 
-		{method: http.MethodGet, path: "/v1/verify", handle: p.forwardAuth, quiet: true},
+		{method: http.MethodGet, path: "/v1/verify", handle: p.forwardAuth, quiet: true, proxy: true},
 		{method: http.MethodGet, path: pathRevocations, handle: p.feed, noHead: true},
 		{method: http.MethodPost, path: pathIntrospect, handle: p.introspect, quiet: true, oauth: true},
 		{method: http.MethodPost, path: pathRevoke, handle: p.revoke, changes: true, oauth: true},
@@ -143,17 +142,4 @@ func (p *public) routes() []*route {
 // fixed answers a document that never changes while the process runs.
 func (p *public) fixed(d document) handler {
 	return func(x *exchange) error { return x.send(d, cacheFor) }
-}
-
-// feed hands the request to the revocation feed: a stream without the time limits of other answers, which ends when
-// the server drains.
-func (p *public) feed(x *exchange) error {
-	if err := endlessly(x.Response()); err != nil {
-		return fmt.Errorf("lifting the connection's time limits: %w", err)
-	}
-	ctx, cancel := context.WithCancel(x.ctx())
-	defer cancel()
-	defer context.AfterFunc(draining(ctx), cancel)()
-	p.cfg.Feed.ServeHTTP(x.Response(), x.Request().WithContext(ctx))
-	return nil
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"time"
 )
@@ -11,6 +12,7 @@ type route struct {
 	path   string // as echo spells it; also the metric label and what the log shows
 	handle handler
 
+	proxy   bool // asked by reverse proxies, which know only 401 and 403: a 400 becomes a 401
 	oauth   bool // errors take the form of RFC 6749 instead of problem details
 	changes bool // changes something: bounded in time, and goes on when the client leaves
 	quiet   bool // machines ask it all the time: successes are logged at debug level only
@@ -33,6 +35,17 @@ func (s *site) add(r *route) {
 		head.timing = s.metrics.timings(s.name, r.path, http.MethodHead)
 		s.echo.Add(http.MethodHead, r.path, s.serve(&head))
 	}
+}
+
+// spelt gives an error the status that the route's clients understand.
+func (r *route) spelt(err error) error {
+	var bad *refusal
+	if !r.proxy || !errors.As(err, &bad) || bad.status != http.StatusBadRequest {
+		return err
+	}
+	unauthorized := *bad
+	unauthorized.status = http.StatusUnauthorized
+	return &unauthorized
 }
 
 // cacheFor is how long documents that only a new release or configuration changes may be reused.

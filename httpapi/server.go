@@ -108,14 +108,3 @@ func draining(request context.Context) context.Context {
 	}
 	return context.Background()
 }
-
-// endlessly lifts the connection's time limits, for an answer that has no end. An answer within the same process has no
-// such limits.
-func endlessly(w http.ResponseWriter) error {
-	c := http.NewResponseController(w)
-	err := errors.Join(c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Time{}))
-	if errors.Is(err, http.ErrNotSupported) {
-		return nil
-	}
-	return err
-}

@@ -116,7 +116,7 @@ func (s *site) serve(r *route) echo.HandlerFunc {
 		x.route = r
 		for _, g := range s.guards {
 			if err := g(x); err != nil {
-				return err
+				return r.spelt(err)
 			}
 		}
 		if body := c.Request().Body; body != nil && body != http.NoBody {
@@ -125,7 +125,7 @@ func (s *site) serve(r *route) echo.HandlerFunc {
 		if r.changes {
 			defer x.limitTime(requestTime, true)()
 		}
-		return r.handle(x)
+		return r.spelt(r.handle(x))
 	}
 }
 

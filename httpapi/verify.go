@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 )
@@ -11,7 +10,7 @@ import (
 func (p *public) forwardAuth(x *exchange) error {
 	claims, err := p.authenticate(x)
 	if err != nil {
-		return asUnauthorized(err)
+		return err
 	}
 	h := x.header()
 	h.Set("X-Auth-Subject", headerValue(claims.Subject))
@@ -19,17 +18,6 @@ func (p *public) forwardAuth(x *exchange) error {
 	h.Set("X-Auth-Scope", scopeHeader(claims.Scope))
 	x.Response().WriteHeader(http.StatusOK)
 	return nil
-}
-
-// asUnauthorized makes a 401 of a 400, because proxies know only 401 and 403: nginx answers 500 for the rest.
-func asUnauthorized(err error) error {
-	var r *refusal
-	if !errors.As(err, &r) || r.status != http.StatusBadRequest {
-		return err
-	}
-	unauthorized := *r
-	unauthorized.status = http.StatusUnauthorized
-	return &unauthorized
 }
 
 // headerValue makes s safe to be a header's value: every byte that is not printable ASCII, the space and the percent

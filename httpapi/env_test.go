@@ -1,0 +1,403 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/authd-project/authd/election"
+	"github.com/authd-project/authd/httpapi"
+	"github.com/authd-project/authd/identity"
+	"github.com/authd-project/authd/identity/sqlstore"
+	"github.com/authd-project/authd/internal/boltfile"
+	"github.com/authd-project/authd/keys"
+	keysbolt "github.com/authd-project/authd/keys/boltstore"
+	"github.com/authd-project/authd/revocation"
+	revocationbolt "github.com/authd-project/authd/revocation/boltstore"
+	"github.com/authd-project/authd/revocation/httpfeed"
+	"github.com/authd-project/authd/session"
+	sessionbolt "github.com/authd-project/authd/session/boltstore"
+	"github.com/authd-project/authd/token"
+)
+
+const (
+	aliceName     = "alice"
+	alicePassword = "orange kettle on the roof"
+	bobName       = "bob"
+	bobPassword   = "seven quiet lighthouses"
+	adminToken    = "the-admin-token-of-the-tests"
+	clientID      = "orders"
+	clientSecret  = "the-client-secret-of-the-tests"
+)
+
+// env is authd's real parts behind both listeners on loopback.
+type env struct {
+	t           *testing.T
+	public      *httpapi.Server
+	admin       *httpapi.Server
+	publicURL   string
+	adminURL    string
+	http        *http.Client // holds every answer against the OpenAPI documents
+	users       *sqlstore.Store
+	sessions    *session.Service
+	mirror      *revocation.Mirror
+	ring        *keys.View
+	issuer      *token.Issuer
+	revocations *flaky
+	registry    *prometheus.Registry
+	log         *logBuffer
+	alice       identity.Account
+}
+
+// options change what an env is made of.
+type options struct {
+	public func(*httpapi.PublicConfig)
+	admin  func(*httpapi.AdminConfig)
+}
+
+// newEnv starts everything, with the users alice (role editor) and bob, and stops it when the test ends.
+func newEnv(t *testing.T, change ...options) *env {
+	t.Helper()
+	e := &env{t: t, log: &logBuffer{}, registry: prometheus.NewRegistry()}
+	run := runner(t)
+	file, err := boltfile.Open(filepath.Join(t.TempDir(), "authd.db"))
+	must(t, err)
+	t.Cleanup(func() { must(t, file.Close()) })
+	rotator := e.startKeys(run, file)
+	e.startRevocations(run, file)
+	e.openUsers()
+	e.startSessions(file)
+
+	verifier, err := token.NewVerifier(token.VerifierConfig{
+		Issuer: issuerURL, Audience: []string{"authd"}, Keys: e.ring, Revocations: e.mirror,
+	})
+	must(t, err)
+	metrics, err := httpapi.NewMetrics(e.registry)
+	must(t, err)
+	must(t, httpapi.RegisterState(e.registry, e.mirror, e.ring, nil))
+	log := slog.New(slog.NewJSONHandler(e.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+
+	publicConfig := httpapi.PublicConfig{
+		Issuer: issuerURL, Algorithms: []string{"ES256"}, Scopes: []string{"orders:read", "orders:write"},
+		Clients:  []httpapi.Client{{ID: clientID, SecretSHA256: sha256.Sum256([]byte(clientSecret))}},
+		Sessions: e.sessions, Verifier: verifier, Keys: e.ring, Revocations: e.revocations, Mirror: e.mirror,
+		Feed: httpfeed.NewHandler(httpfeed.HandlerConfig{Feed: e.mirror}), Accounts: e.users,
+		Metrics: metrics, Log: log,
+	}
+	adminConfig := httpapi.AdminConfig{
+		TokenSHA256: sha256.Sum256([]byte(adminToken)),
+		Users:       e.users, Sessions: e.sessions, Revocations: e.revocations, Mirror: e.mirror, Ring: e.ring,
+		Keys: rotator, Leadership: rotatorLeads{}, TokenLife: 11 * time.Minute, Gatherer: e.registry,
+		Checks:  []httpapi.Check{{Name: "keys", Probe: func(context.Context) error { return e.ring.Check() }}},
+		Metrics: metrics, Log: log,
+	}
+	for _, c := range change {
+		if c.public != nil {
+			c.public(&publicConfig)
+		}
+		if c.admin != nil {
+			c.admin(&adminConfig)
+		}
+	}
+	e.public, err = httpapi.NewPublic(publicConfig)
+	must(t, err)
+	e.admin, err = httpapi.NewAdmin(adminConfig)
+	must(t, err)
+	e.publicURL, e.adminURL = listen(t, run, e.public), listen(t, run, e.admin)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	e.http = &http.Client{
+		Transport:     newContract(t, transport, e.publicURL, e.adminURL),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return e
+}
+
+// issuerURL is the issuer of all tokens in tests. It is no address: nothing here asks the issuer over the network.
+const issuerURL = "https://auth.example.com"
+
+// runner returns a function that starts long work, which ends and is waited for when the test ends.
+func runner(t *testing.T) func(work func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+	})
+	return func(work func(context.Context) error) {
+		wg.Go(func() {
+			if err := work(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				t.Errorf("background work: %v", err)
+			}
+		})
+	}
+}
+
+func (e *env) startKeys(run func(func(context.Context) error), file *boltfile.File) *keys.Rotator {
+	store, err := keysbolt.Open(file, keys.NewCodec(keys.GenerateKEK()))
+	must(e.t, err)
+	policy := keys.Policy{}.WithDefaults()
+	e.ring, err = keys.NewView(keys.ViewConfig{Store: store, Policy: policy})
+	must(e.t, err)
+	rotator, err := keys.NewRotator(keys.RotatorConfig{
+		Store: store, Policy: policy, Holder: "test",
+		Revocations: keys.KeyRevokerFunc(func(ctx context.Context, kid string, until time.Time) error {
+			entry := revocation.Entry{
+				Kind: revocation.Key, ID: revocation.IDOf(revocation.Key, kid), Expires: until.Unix(),
+			}
+			e.mirror.Merge(entry)
+			return e.revocations.Add(ctx, entry)
+		}),
+	})
+	must(e.t, err)
+	run(func(ctx context.Context) error { return election.NewSolo("test", time.Now).Lead(ctx, rotator.Lead) })
+	run(e.ring.Run)
+	<-e.ring.Ready()
+	return rotator
+}
+
+func (e *env) startRevocations(run func(func(context.Context) error), file *boltfile.File) {
+	store, err := revocationbolt.Open(file, revocationbolt.Options{})
+	must(e.t, err)
+	e.revocations = &flaky{Store: store}
+	e.mirror = revocation.NewMirror(revocation.MirrorConfig{})
+	run(func(ctx context.Context) error { return e.mirror.Run(ctx, store) })
+	await(e.t, "a fresh mirror", func() bool { return e.mirror.Status().Fresh })
+}
+
+func (e *env) openUsers() {
+	hasher, err := identity.NewHasher(identity.HasherConfig{Params: identity.Params{Memory: 64, Time: 1, Threads: 1}})
+	must(e.t, err)
+	e.users, err = sqlstore.OpenSQLite(e.t.Context(), filepath.Join(e.t.TempDir(), "users.db"), sqlstore.Config{Hasher: hasher})
+	must(e.t, err)
+	e.t.Cleanup(func() { must(e.t, e.users.Close()) })
+	e.alice, err = e.users.Add(e.t.Context(), aliceName, alicePassword, "editor")
+	must(e.t, err)
+	_, err = e.users.Add(e.t.Context(), bobName, bobPassword)
+	must(e.t, err)
+}
+
+func (e *env) startSessions(file *boltfile.File) {
+	store, err := sessionbolt.Open(file, sessionbolt.Options{})
+	must(e.t, err)
+	e.issuer, err = token.NewIssuer(token.IssuerConfig{Issuer: issuerURL, Audience: []string{"authd"}, Keys: e.ring})
+	must(e.t, err)
+	e.sessions, err = session.NewService(session.ServiceConfig{
+		Store: store, Accounts: e.users, Tokens: e.issuer, MACKeys: e.ring, Revocations: e.revocations, Mirror: e.mirror,
+	})
+	must(e.t, err)
+}
+
+// listen serves s on a free port and returns its URL.
+func listen(t *testing.T, run func(func(context.Context) error), s *httpapi.Server) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must(t, err)
+	run(func(ctx context.Context) error { return s.Serve(ctx, l) })
+	return "http://" + l.Addr().String()
+}
+
+// flaky is a revocation store that can be made to fail.
+type flaky struct {
+	revocation.Store
+	failing atomic.Bool
+}
+
+func (f *flaky) Add(ctx context.Context, entries ...revocation.Entry) error {
+	if f.failing.Load() {
+		return revocation.ErrUnavailable
+	}
+	return f.Store.Add(ctx, entries...)
+}
+
+// rotatorLeads answers as the elector of a process that leads.
+type rotatorLeads struct{}
+
+func (rotatorLeads) Leader(context.Context) (string, time.Time, error) {
+	return "test", time.Time{}, nil
+}
+
+// logBuffer collects the log.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// await polls for what background work brings about.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// request describes one request to the public listener, or to the admin listener for paths that are there.
+type request struct {
+	method, path string
+	bearer       string // of the Authorization header
+	basic        bool   // with the client's credentials
+	json         any    // body; a string is sent as it is
+	form         string // body
+	header       http.Header
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (e *env) do(r request) answer {
+	e.t.Helper()
+	base := e.publicURL
+	if isAdmin(r.path) {
+		base = e.adminURL
+	}
+	return e.send(e.newRequest(base, r))
+}
+
+func isAdmin(path string) bool {
+	for _, prefix := range []string{"/admin/", "/livez", "/readyz", "/leader", "/metrics"} {
+		if strings.HasPrefix(path, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *env) newRequest(base string, r request) *http.Request {
+	e.t.Helper()
+	var body io.Reader
+	contentType := ""
+	switch content := r.json.(type) {
+	case nil:
+	case string:
+		body, contentType = strings.NewReader(content), "application/json"
+	default:
+		text, err := json.Marshal(content)
+		must(e.t, err)
+		body, contentType = bytes.NewReader(text), "application/json"
+	}
+	if r.form != "" {
+		body, contentType = strings.NewReader(r.form), "application/x-www-form-urlencoded"
+	}
+	req, err := http.NewRequestWithContext(e.t.Context(), r.method, base+r.path, body)
+	must(e.t, err)
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	if r.bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+r.bearer)
+	}
+	if r.basic {
+		req.SetBasicAuth(clientID, clientSecret)
+	}
+	for name, values := range r.header {
+		req.Header[name] = values
+	}
+	return req
+}
+
+func (e *env) send(req *http.Request) answer {
+	e.t.Helper()
+	resp, err := e.http.Do(req)
+	must(e.t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	must(e.t, err)
+	return answer{resp.StatusCode, resp.Header, string(body)}
+}
+
+// decode reads a JSON answer that must have the given status.
+func decode[T any](t *testing.T, a answer, status int) T {
+	t.Helper()
+	var v T
+	if a.status != status {
+		t.Fatalf("status %d, want %d: %s", a.status, status, a.body)
+	}
+	if err := json.Unmarshal([]byte(a.body), &v); err != nil {
+		t.Fatalf("%v in %s", err, a.body)
+	}
+	return v
+}
+
+// grant is the answer to a login.
+type grant struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int    `json:"expires_in"`
+	RefreshToken string `json:"refresh_token"`
+	SessionID    string `json:"session_id"`
+}
+
+func (e *env) login(username, password string) grant {
+	e.t.Helper()
+	a := e.do(request{method: "POST", path: "/v1/login", json: map[string]any{"username": username, "password": password}})
+	return decode[grant](e.t, a, http.StatusOK)
+}
+
+func (e *env) loginAlice() grant { e.t.Helper(); return e.login(aliceName, alicePassword) }
+
+// wantStatus checks an answer's status.
+func wantStatus(t *testing.T, a answer, status int) {
+	t.Helper()
+	if a.status != status {
+		t.Errorf("status %d, want %d: %s", a.status, status, a.body)
+	}
+}
+
+// problem is an error's body.
+type problem struct {
+	Status int
+	Code   string
+	Detail string
+	Errors []struct{ Field, Detail string }
+}
+
+// wantProblem checks an error's status and code.
+func wantProblem(t *testing.T, a answer, status int, code string) problem {
+	t.Helper()
+	p := decode[problem](t, a, status)
+	if p.Code != code || p.Status != status {
+		t.Errorf("problem %d %s, want %d %s", p.Status, p.Code, status, code)
+	}
+	return p
+}
