@@ -74,7 +74,7 @@ func accountKey(name string) string {
 
 // addressKey stands for whoever has the address: of IPv6 a customer has at least a /64, and may choose within it.
 func addressKey(address netip.Addr) string {
-	address = address.Unmap().WithZone("")
+	address = address.Unmap()
 	if !address.Is6() {
 		return address.String()
 	}
@@ -82,5 +82,5 @@ func addressKey(address netip.Addr) string {
 	if err != nil {
 		return address.String() // cannot happen: 64 bits are there
 	}
-	return network.String()
+	return network.String() // without a zone
 }

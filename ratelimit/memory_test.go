@@ -59,6 +59,26 @@ func TestMemoryAddresses(t *testing.T) {
 	})
 }
 
+func TestMemoryAddressesAreBounded(t *testing.T) {
+	k, err := ratelimit.NewMemoryAddresses(ratelimit.MemoryAddressesConfig{MaxAccounts: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, account := range []string{"alice", "bob", "alice", "carol"} {
+		if err := k.Remember(t.Context(), account, "home"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for account, want := range map[string]bool{"alice": true, "bob": false, "carol": true} {
+		if got, err := k.Known(t.Context(), account, "home"); err != nil || got != want {
+			t.Errorf("Known(%s) = %v, %v, want %v: bob is the least recent of three", account, got, err, want)
+		}
+	}
+	if _, err := ratelimit.NewMemoryAddresses(ratelimit.MemoryAddressesConfig{MaxAccounts: -1}); err == nil {
+		t.Error("a negative bound was accepted")
+	}
+}
+
 func TestNewMemoryRefusesBadConfigurations(t *testing.T) {
 	valid := policy(t, "fixed-window 1/1s")
 	for name, c := range map[string]ratelimit.MemoryConfig{
@@ -80,7 +100,7 @@ func TestFloodOfKeysEvictsNothingWorthHaving(t *testing.T) {
 			c := newClock()
 			m := newMemory(t, ratelimit.MemoryConfig{Policy: policy(t, text), MaxKeys: maxKeys, Now: c.Now})
 			mustAllow(t, m, "victim", 10, true)
-			for i := range 10 * maxKeys {
+			for i := range 4 * maxKeys {
 				mustAllow(t, m, fmt.Sprint("flood ", i), 1, true)
 			}
 			if m.Len() > maxKeys {
@@ -115,10 +135,20 @@ func TestEvictionCostsATableOfAllowances(t *testing.T) {
 	}
 }
 
+// A key that was pushed out comes back as one never seen, and has nothing to do with whoever has its place.
+func TestEvictedKeysComeBackFresh(t *testing.T) {
+	c := newClock()
+	m := newMemory(t, ratelimit.MemoryConfig{Policy: policy(t, "fixed-window 2/1h"), MaxKeys: 1, Now: c.Now})
+	for _, key := range []string{"a", "b", "a", "b", "b"} {
+		mustAllow(t, m, key, 1, true)
+	}
+	mustAllow(t, m, "b", 1, false)
+}
+
 func TestKeysOutOfUseMakeRoom(t *testing.T) {
 	c := newClock()
 	m := newMemory(t, ratelimit.MemoryConfig{Policy: policy(t, "fixed-window 1/1s"), MaxKeys: 1000, Now: c.Now})
-	for i := range 20_000 {
+	for i := range 10_000 {
 		mustAllow(t, m, fmt.Sprint(i), 1, true)
 		c.Advance(100 * time.Millisecond) // so that ten keys are in use at once
 	}

@@ -36,6 +36,15 @@ func RunAddresses(t *testing.T, open OpenAddresses) {
 		wantKnown(t, k, "alice", "home", true)
 		wantKnown(t, k, "alice", "work", false)
 	})
+	t.Run("an address is counted once", func(t *testing.T) {
+		k, advance := open(t)
+		remember(t, k, "alice", "home")
+		for range 2 * ratelimit.KnownPerAccount {
+			advance(time.Second)
+			remember(t, k, "alice", "work")
+		}
+		wantKnown(t, k, "alice", "home", true)
+	})
 	t.Run("keeps the latest of an account", func(t *testing.T) {
 		k, advance := open(t)
 		remember(t, k, "bob", "home")

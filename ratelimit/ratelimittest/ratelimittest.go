@@ -47,6 +47,7 @@ func Run(t *testing.T, open Open) {
 			}
 		})
 	}
+	t.Run("tokens never exceed the capacity", func(t *testing.T) { testTokensBounded(t, open) })
 	t.Run("a leaky bucket spaces what it admits", func(t *testing.T) { testDelay(t, open) })
 	t.Run("a window slides", func(t *testing.T) { testSlides(t, open) })
 }
@@ -220,6 +221,18 @@ func testDelay(t *testing.T, open Open) {
 	if d := allow(t, l, "key", 1); d.Delay > 4*window/10 || d.Delay < 4*window/10-tolerance {
 		t.Errorf("after one has been served, the next waits %v, want %v", d.Delay, 4*window/10)
 	}
+}
+
+// Of the first tokens a part has come back by time when they are refunded.
+func testTokensBounded(t *testing.T, open Open) {
+	l, advance := open(t, ratelimit.Policy{Algorithm: ratelimit.TokenBucket, Limit: 10, Window: window})
+	first := allow(t, l, "key", 4)
+	advance(first.ResetAfter / 2)
+	second := allow(t, l, "key", 4)
+	refund(t, l, "key", first)
+	refund(t, l, "key", second)
+	wantAllowed(t, "the capacity", allow(t, l, "key", 10), true)
+	wantAllowed(t, "more than the capacity", allow(t, l, "key", 1), false)
 }
 
 func testSlides(t *testing.T, open Open) {

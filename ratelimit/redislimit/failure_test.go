@@ -17,8 +17,11 @@ import (
 func TestUnavailable(t *testing.T) {
 	for name, addr := range map[string]string{"nobody listens": closedPort(t), "nobody answers": silentServer(t)} {
 		t.Run(name, func(t *testing.T) {
+			// A client that would wait forever: the deadline is the limiter's.
+			client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, ReadTimeout: -1, WriteTimeout: -1})
+			t.Cleanup(func() { _ = client.Close() })
 			l, err := redislimit.New(redislimit.Config{
-				Client: connect(t, addr), Name: "test", Timeout: 50 * time.Millisecond,
+				Client: client, Name: "test", Timeout: 50 * time.Millisecond,
 				Policy: ratelimit.Policy{Algorithm: ratelimit.TokenBucket, Limit: 1, Window: time.Hour},
 			})
 			if err != nil {

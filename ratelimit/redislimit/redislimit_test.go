@@ -221,16 +221,19 @@ func TestKeysExpire(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantExpiry(t, client, longest)
+			before := wantExpiry(t, client, longest)
 			if err := l.Refund(t.Context(), "key", d); err != nil {
 				t.Fatal(err)
 			}
-			wantExpiry(t, client, longest)
+			if after := wantExpiry(t, client, longest); after < before-time.Minute {
+				t.Errorf("the refund shortened the expiry from %v to %v", before, after)
+			}
 		})
 	}
 }
 
-func wantExpiry(t *testing.T, client *redis.Client, longest time.Duration) {
+// wantExpiry checks that every key expires, and returns when the last of them does.
+func wantExpiry(t *testing.T, client *redis.Client, longest time.Duration) (last time.Duration) {
 	t.Helper()
 	keys, err := client.Keys(t.Context(), "*").Result()
 	if err != nil || len(keys) == 0 {
@@ -239,17 +242,20 @@ func wantExpiry(t *testing.T, client *redis.Client, longest time.Duration) {
 	for _, key := range keys {
 		if left := client.PTTL(t.Context(), key).Val(); left <= 0 || left > longest {
 			t.Errorf("%s expires in %v, want at most %v", key, left, longest)
+		} else {
+			last = max(last, left)
 		}
 	}
+	return last
 }
 
 func TestLimitsAreToldApart(t *testing.T) {
 	client := connect(t, testenv.Redis(t))
 	small := ratelimit.Policy{Algorithm: ratelimit.FixedWindow, Limit: 1, Window: time.Hour}
-	large := small
-	large.Limit = 2
+	other := small
+	other.Window = 2 * time.Hour
 	for _, l := range []*redislimit.Limiter{
-		newLimiter(t, client, "a", small), newLimiter(t, client, "b", small), newLimiter(t, client, "a", large),
+		newLimiter(t, client, "a", small), newLimiter(t, client, "b", small), newLimiter(t, client, "a", other),
 	} {
 		if d, err := l.Allow(t.Context(), "key", 1); err != nil || !d.Allowed {
 			t.Errorf("first unit of a limit of its own: %+v, %v", d, err)
