@@ -63,10 +63,10 @@ type LoginConfig struct {
 //     admits its burst once and as much again by refilling, 2×(10+35+5);
 //   - one address has at most 16 guesses at an account where it is new;
 //   - the owner gets in at once from an address the account has used, whatever strangers do, unless guesses come from
-//     that very address or from two others of his;
+//     that very address or from two others of theirs;
 //   - the owner gets in at once from an address never seen, as long as fewer than 12 addresses (IPv6: /64 networks)
-//     attack the account; and within 41 minutes (24 h / 35) after a larger attack has ended. While one lasts, he competes
-//     with it.
+//     attack the account; and within 41 minutes (24 h / 35) after a larger attack has ended. While one lasts, the owner
+//     competes with it.
 //
 // Success does not clear the failures of others, and unknown accounts are counted like any. Account names are folded
 // and hashed before they become keys; IPv6 addresses count by /64.

@@ -67,8 +67,8 @@ func TestNobodyLocksTheOwnerOut(t *testing.T) {
 	}
 }
 
-// T3, harder: thousands of addresses cannot keep the owner out of where he has logged in before. Elsewhere he gets in
-// soon after they stop.
+// T3, harder: thousands of addresses cannot keep the owner out of where they have logged in before. Elsewhere
+// they get in soon after the attack.
 func TestNobodyLocksTheOwnerOutOfHome(t *testing.T) {
 	d := newDoor(t)
 	d.mustTry("alice", home(), true, true)
@@ -93,7 +93,7 @@ func TestNobodyLocksTheOwnerOutOfHome(t *testing.T) {
 	d.mustTry("alice", cafe(), true, true)
 }
 
-// Guesses from one of the owner's addresses do not keep him out of another.
+// Guesses from one of the owner's addresses do not keep them out of another.
 func TestGuessesFromAKnownAddress(t *testing.T) {
 	d := newDoor(t)
 	d.mustTry("alice", home(), true, true)

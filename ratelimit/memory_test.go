@@ -90,7 +90,7 @@ func TestNewMemoryRefusesBadConfigurations(t *testing.T) {
 	}
 }
 
-// An attacker who makes up keys must neither make the table grow nor push out the key he has used up.
+// An attacker who makes up keys must neither make the table grow nor push out the key that is used up.
 func TestFloodOfKeysEvictsNothingWorthHaving(t *testing.T) {
 	const maxKeys = 1024
 	for _, text := range []string{
