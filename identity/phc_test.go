@@ -34,8 +34,8 @@ func TestParseHash(t *testing.T) {
 }
 
 func TestParseHashRefuses(t *testing.T) {
-	argon := func(old, new string) string { return replaced(t, referenceHash, old, new) }
-	bc := func(old, new string) string { return replaced(t, bcryptHash, old, new) }
+	argon := func(old, with string) string { return replaced(t, referenceHash, old, with) }
+	bc := func(old, with string) string { return replaced(t, bcryptHash, old, with) }
 	for name, encoded := range map[string]string{
 		"empty":               "",
 		"plain text":          "password",
@@ -154,10 +154,10 @@ func FuzzParseHash(f *testing.F) {
 	})
 }
 
-func replaced(t *testing.T, s, old, new string) string {
+func replaced(t *testing.T, s, old, with string) string {
 	t.Helper()
 	if !strings.Contains(s, old) {
 		t.Fatalf("%q does not contain %q", s, old)
 	}
-	return strings.Replace(s, old, new, 1)
+	return strings.Replace(s, old, with, 1)
 }

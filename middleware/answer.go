@@ -116,7 +116,7 @@ func (g *Guard) refuse(w http.ResponseWriter, err error, insufficient string) {
 	switch {
 	case a.status == http.StatusServiceUnavailable:
 		h.Set("Retry-After", "1") // sources try again within seconds; a client need not wait longer than they
-	case a.is == errInsufficient:
+	case errors.Is(err, errInsufficient):
 		h.Set("WWW-Authenticate", insufficient)
 	case a.code != "":
 		h.Set("WWW-Authenticate", g.challenge+`, error="`+a.code+`", error_description="`+a.detail+`"`)

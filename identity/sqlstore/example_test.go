@@ -25,7 +25,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // an example's
+	defer os.RemoveAll(dir)
 	hasher, err := identity.NewHasher(identity.HasherConfig{})
 	if err != nil {
 		return err
@@ -34,7 +34,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer users.Close() //nolint:errcheck // an example's
+	defer users.Close()
 
 	if _, err := users.Add(ctx, "Alice", "violin marmalade tundra", "admin"); err != nil {
 		return err

@@ -47,7 +47,7 @@ func Jose(t testing.TB) *JoseVerifier {
 	if err := os.WriteFile(script, joseScript, 0o600); err != nil {
 		t.Fatalf("starting jose: %v", err)
 	}
-	cmd := exec.Command("node", script)
+	cmd := exec.Command("node", script) //nolint:noctx // it ends with its input, in good order, when the test does
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

@@ -226,7 +226,7 @@ func testWatch(t *testing.T, open Open) {
 	await(t, late, version)
 
 	cancel()
-	for range late { //nolint:revive // drained until it is closed
+	for range late {
 	}
 	l.pass(l.policy.RotateEvery)
 	l.work()

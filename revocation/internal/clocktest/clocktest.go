@@ -13,7 +13,7 @@ import (
 func Suspended(t testing.TB, at time.Time, d time.Duration) time.Time {
 	t.Helper()
 	lags := at
-	*(*int64)(unsafe.Add(unsafe.Pointer(&lags), unsafe.Sizeof(uint64(0)))) -= int64(d)
+	*(*int64)(unsafe.Add(unsafe.Pointer(&lags), unsafe.Sizeof(uint64(0)))) -= int64(d) //nolint:gosec // unsafe is the only way; checked below
 	if at.Sub(lags) != d || !at.Round(0).Equal(lags.Round(0)) {
 		t.Fatal("package time has changed its representation, or the time has no monotonic reading")
 	}
