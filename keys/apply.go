@@ -2,6 +2,7 @@ package keys
 
 import (
 	"crypto"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,23 +13,19 @@ type generator func(alg string) (crypto.Signer, error)
 
 // Apply returns the ring after the step. now is the reading of the clock that [Policy.Next] had. It fails when the step
 // does not fit the ring, which means that it was decided for another one. For Wait it returns r.
-func (s Step) Apply(now time.Time, r Ring) (Ring, error) { return s.apply(now, r, generatePrivate) }
+func (p Policy) Apply(now time.Time, r Ring, s Step) (Ring, error) {
+	return p.apply(now, r, s, generatePrivate)
+}
 
-func (s Step) apply(now time.Time, r Ring, generate generator) (Ring, error) {
+func (p Policy) apply(now time.Time, r Ring, s Step, generate generator) (Ring, error) {
 	r.Keys, r.MACs = slices.Clone(r.Keys), slices.Clone(r.MACs)
 	now = now.UTC().Round(0) // what is stored has no monotonic reading
 	var err error
 	switch {
 	case s.Action == Begin && r.Epoch == "":
-		r.Epoch = newEpoch()
-		r.prepareMAC(now)
-		r.MACs[0].State = Active
-		err = r.prepare(now, s.Algorithm, generate)
-		if err == nil {
-			r.Keys[0].State = Active
-		}
+		err = r.begin(now, s.Algorithm, generate)
 	case s.Action == Confirm:
-		r.confirm(now)
+		r.confirm(now, p.RetiredFor(), p.macRetiredFor())
 	case s.Action == Prepare && s.MAC:
 		r.prepareMAC(now)
 	case s.Action == Prepare:
@@ -42,7 +39,7 @@ func (s Step) apply(now time.Time, r Ring, generate generator) (Ring, error) {
 	case s.Action == Drop:
 		err = r.drop(s.KeyID)
 	case s.Action != Wait:
-		err = fmt.Errorf("it does not fit")
+		err = errors.New("it does not fit")
 	}
 	if err != nil {
 		return Ring{}, fmt.Errorf("applying %q to the key ring: %w", s, err)

@@ -16,8 +16,10 @@ import (
 // The document is JSON, so that an operator can read which keys there are and in what state:
 //
 //	{"format": 1, "epoch": "k3x5…", "term": 7, "holder": "authd-0", "kek": "9f86d081884c7d65",
-//	 "keys": [{"kid": "…", "alg": "ES256", "state": "active", "since": "…", "created_at": "…", "private": "base64"}],
-//	 "macs": [{"id": 1, "state": "active", "since": "…", "created_at": "…", "secret": "base64"}]}
+//	 "keys": [{"kid": "…", "alg": "ES256", "state": "active", "since": "…", "created_at": "…",
+//	           "keep_for_ns": 1290000000000, "private": "base64"}],
+//	 "macs": [{"id": 1, "state": "active", "since": "…", "created_at": "…", "keep_for_ns": 605400000000000,
+//	           "secret": "base64"}]}
 //
 // "private" is a PKCS #8 key, sealed with AES-256-GCM under the KEK whose ID is "kek". The associated data binds each
 // seal to the format, the ring's epoch, the key's ID and its algorithm, so that no ciphertext can be put in another's
@@ -56,20 +58,22 @@ type document struct {
 }
 
 type storedKey struct {
-	ID        string    `json:"kid"`
-	Algorithm string    `json:"alg"`
-	State     State     `json:"state"`
-	Since     time.Time `json:"since,omitzero"`
-	CreatedAt time.Time `json:"created_at"`
-	Private   []byte    `json:"private,omitempty"` // none once revoked
+	ID        string        `json:"kid"`
+	Algorithm string        `json:"alg"`
+	State     State         `json:"state"`
+	Since     time.Time     `json:"since,omitzero"`
+	CreatedAt time.Time     `json:"created_at"`
+	KeepFor   time.Duration `json:"keep_for_ns,omitempty"`
+	Private   []byte        `json:"private,omitempty"` // none once revoked
 }
 
 type storedMAC struct {
-	ID        uint32    `json:"id"`
-	State     State     `json:"state"`
-	Since     time.Time `json:"since,omitzero"`
-	CreatedAt time.Time `json:"created_at"`
-	Secret    []byte    `json:"secret"`
+	ID        uint32        `json:"id"`
+	State     State         `json:"state"`
+	Since     time.Time     `json:"since,omitzero"`
+	CreatedAt time.Time     `json:"created_at"`
+	KeepFor   time.Duration `json:"keep_for_ns,omitempty"`
+	Secret    []byte        `json:"secret"`
 }
 
 // Marshal returns the stored form of r.
@@ -79,7 +83,7 @@ func (c *Codec) Marshal(r Ring) ([]byte, error) {
 		d.KEK = c.seals.id
 	}
 	for _, k := range r.Keys {
-		s := storedKey{ID: k.ID, Algorithm: k.Algorithm, State: k.State, Since: k.Since, CreatedAt: k.CreatedAt}
+		s := storedKey{ID: k.ID, Algorithm: k.Algorithm, State: k.State, Since: k.Since, CreatedAt: k.CreatedAt, KeepFor: k.KeepFor}
 		if k.State != Revoked {
 			der, err := x509.MarshalPKCS8PrivateKey(k.Private)
 			if err != nil {
@@ -90,7 +94,7 @@ func (c *Codec) Marshal(r Ring) ([]byte, error) {
 		d.Keys = append(d.Keys, s)
 	}
 	for _, k := range r.MACs {
-		d.MACs = append(d.MACs, storedMAC{ID: k.ID, State: k.State, Since: k.Since, CreatedAt: k.CreatedAt,
+		d.MACs = append(d.MACs, storedMAC{ID: k.ID, State: k.State, Since: k.Since, CreatedAt: k.CreatedAt, KeepFor: k.KeepFor,
 			Secret: c.seal(k.Secret, r.Epoch, macContext(k.ID))})
 	}
 	data, err := json.Marshal(d)
@@ -159,7 +163,7 @@ func readDocument(data []byte) (document, error) {
 }
 
 func (c *Codec) openKey(d document, s storedKey) (Key, error) {
-	k := Key{ID: s.ID, Algorithm: s.Algorithm, State: s.State, Since: s.Since, CreatedAt: s.CreatedAt}
+	k := Key{ID: s.ID, Algorithm: s.Algorithm, State: s.State, Since: s.Since, CreatedAt: s.CreatedAt, KeepFor: s.KeepFor}
 	if epoch, ok := ParseKeyID(s.ID); !ok || epoch != d.Epoch {
 		return Key{}, errors.New("not a kid of this ring")
 	}
@@ -196,7 +200,7 @@ func (c *Codec) openMAC(d document, s storedMAC) (MACKey, error) {
 	if len(secret) != macKeyBytes {
 		return MACKey{}, fmt.Errorf("the secret has %d bytes, want %d", len(secret), macKeyBytes)
 	}
-	return MACKey{ID: s.ID, Secret: secret, State: s.State, Since: s.Since, CreatedAt: s.CreatedAt}, nil
+	return MACKey{ID: s.ID, Secret: secret, State: s.State, Since: s.Since, CreatedAt: s.CreatedAt, KeepFor: s.KeepFor}, nil
 }
 
 // check refuses a ring that no leader writes.

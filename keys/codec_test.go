@@ -336,7 +336,7 @@ func FuzzUnmarshal(f *testing.F) {
 		p := keys.Policy{Algorithm: "EdDSA"}.WithDefaults()
 		now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 		if step := p.Next(now, r); step.Action != keys.Wait {
-			if _, err := step.Apply(now, r); err != nil {
+			if _, err := p.Apply(now, r, step); err != nil {
 				t.Errorf("%v stands still: %v", r, err)
 			}
 		}

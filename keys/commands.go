@@ -81,15 +81,19 @@ type RevokeResult struct {
 func (r *Rotator) BlastRadius(ctx context.Context, kid string) (RevokeResult, error) {
 	ring, _, err := r.cfg.Store.Load(ctx)
 	if err != nil {
-		return RevokeResult{}, err
+		return RevokeResult{}, fmt.Errorf("estimating the revocation of the key %q: %w", kid, err)
 	}
-	return r.cfg.Policy.blastRadius(r.cfg.Now().UTC(), ring, kid)
+	res, err := r.cfg.Policy.blastRadius(r.cfg.Now().UTC(), ring, kid)
+	if err != nil {
+		return RevokeResult{}, fmt.Errorf("estimating the revocation of the key %q: %w", kid, err)
+	}
+	return res, nil
 }
 
 func (p Policy) blastRadius(now time.Time, r Ring, kid string) (RevokeResult, error) {
 	k, ok := r.key(kid)
 	if !ok {
-		return RevokeResult{}, fmt.Errorf("revoking %q: %w", kid, ErrNotFound)
+		return RevokeResult{}, ErrNotFound
 	}
 	res := RevokeResult{KeyID: kid, State: k.State, RevokedUntil: now.Add(p.RevokedFor)}
 	if signing, ok := r.active(); ok {
@@ -97,7 +101,7 @@ func (p Policy) blastRadius(now time.Time, r Ring, kid string) (RevokeResult, er
 	}
 	switch k.State {
 	case Active:
-		res.TokensUntil = now.Add(p.RetiredFor())
+		res.TokensUntil = now.Add(p.keepFor(k))
 		successor, ok := r.successor()
 		res.Successor, res.UnknownFor = successor.ID, p.spreadFor()
 		if ok && !p.wantsStamp(now, successor.Since) {
@@ -108,7 +112,7 @@ func (p Policy) blastRadius(now time.Time, r Ring, kid string) (RevokeResult, er
 		if p.wantsStamp(now, since) {
 			since = now
 		}
-		res.TokensUntil = since.Add(p.RetiredFor())
+		res.TokensUntil = since.Add(p.keepFor(k))
 	case Revoked:
 		if !k.Since.IsZero() {
 			res.RevokedUntil = k.Since.Add(p.RevokedFor)
@@ -138,7 +142,7 @@ func (r *Rotator) Revoke(ctx context.Context, kid string) (RevokeResult, error) 
 	var res RevokeResult
 	err := r.command(ctx, func(ctx context.Context, l *leadership) error { return l.revoke(ctx, kid, &res) })
 	if err != nil {
-		return res, fmt.Errorf("revoking the key %s: %w", kid, err)
+		return res, fmt.Errorf("revoking the key %q: %w", kid, err)
 	}
 	r.cfg.Log.Warn("signing key revoked by command", "kid", kid, "was", res.State, "signing", res.Successor)
 	return res, nil

@@ -24,7 +24,7 @@ func ExamplePolicy_Next() {
 			if step.Action != keys.Confirm && !step.MAC { // the keys of refresh tokens have the same life
 				fmt.Printf("day %d: %s\n", day, step.Action)
 			}
-			ring, _ = step.Apply(now, ring)
+			ring, _ = policy.Apply(now, ring, step)
 		}
 	}
 	// Output:

@@ -19,7 +19,7 @@ func turn(t testing.TB, p keys.Policy, now time.Time, r keys.Ring) keys.Ring {
 			return r
 		}
 		var err error
-		if r, err = step.Apply(now, r); err != nil {
+		if r, err = p.Apply(now, r, step); err != nil {
 			t.Fatal(err)
 		}
 	}

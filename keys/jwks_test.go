@@ -80,7 +80,7 @@ func TestJWKSChangesWithTheSetOfKeys(t *testing.T) {
 	p := keys.Policy{}.WithDefaults()
 	r := turn(t, p, epochStart, keys.Ring{})
 	now := epochStart.Add(p.RotateEvery)
-	activated, err := p.Next(now, r).Apply(now, r)
+	activated, err := p.Apply(now, r, p.Next(now, r))
 	if err != nil || inState(activated, keys.Retired) == "" {
 		t.Fatalf("no activation: %v, %v", activated, err)
 	}

@@ -62,7 +62,7 @@ func (l *leadership) advance(ctx context.Context) error {
 		if step.Action == Wait {
 			return l.announce(ctx, ring)
 		}
-		next, err := step.apply(now, ring, l.r.generate)
+		next, err := l.r.cfg.Policy.apply(now, ring, step, l.r.generate)
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ const (
 	Drop     Action = "drop"     // a key that nobody needs any more leaves the ring
 )
 
-// Step is the one transition that is due, as [Policy.Next] decides. [Step.Apply] makes the ring that the leader writes.
+// Step is the one transition that is due, as [Policy.Next] decides. [Policy.Apply] makes the ring that the leader writes.
 type Step struct {
 	Action    Action
 	MAC       bool   // the step is about the MAC keys
@@ -50,7 +50,7 @@ func (p Policy) Next(now time.Time, r Ring) Step {
 		return Step{Action: Begin, Algorithm: p.Algorithm}
 	}
 	signing, macs := p.phases(r), phasesOfMACs(r)
-	if p.unconfirmed(now, signing) || p.unconfirmed(now, macs) {
+	if p.unconfirmed(now, signing, p.RetiredFor()) || p.unconfirmed(now, macs, p.macRetiredFor()) {
 		return Step{Action: Confirm}
 	}
 	switch action, i := p.signing().next(now, signing); action {
@@ -72,15 +72,16 @@ func (p Policy) Next(now time.Time, r Ring) Step {
 
 // phase is where one key stands, be it for signing or for MACs.
 type phase struct {
-	state State
-	since time.Time
-	fits  bool // of the algorithm that is wanted now
+	state   State
+	since   time.Time
+	keepFor time.Duration
+	fits    bool // of the algorithm that is wanted now
 }
 
 func (p Policy) phases(r Ring) []phase {
 	phases := make([]phase, len(r.Keys))
 	for i, k := range r.Keys {
-		phases[i] = phase{state: k.State, since: k.Since, fits: k.Algorithm == p.Algorithm}
+		phases[i] = phase{state: k.State, since: k.Since, keepFor: k.KeepFor, fits: k.Algorithm == p.Algorithm}
 	}
 	return phases
 }
@@ -88,7 +89,7 @@ func (p Policy) phases(r Ring) []phase {
 func phasesOfMACs(r Ring) []phase {
 	phases := make([]phase, len(r.MACs))
 	for i, k := range r.MACs {
-		phases[i] = phase{state: k.State, since: k.Since, fits: true}
+		phases[i] = phase{state: k.State, since: k.Since, keepFor: k.KeepFor, fits: true}
 	}
 	return phases
 }
@@ -96,9 +97,11 @@ func phasesOfMACs(r Ring) []phase {
 // unconfirmed tells whether a stamp is missing, or lies so far ahead that the clock which wrote it was wrong: such a key
 // would not age for as long. A stamp taken now is always right, as the state it describes was read back before. The
 // stamp of a revoked key is not a matter of time but of the revocation set's answer; see [Rotator].
-func (p Policy) unconfirmed(now time.Time, phases []phase) bool {
+//
+// A key that signs, or will, also has to be noted down for as long as this policy's tokens need it.
+func (p Policy) unconfirmed(now time.Time, phases []phase, keepFor time.Duration) bool {
 	for _, k := range phases {
-		if k.state != Revoked && p.wantsStamp(now, k.since) {
+		if k.state != Revoked && p.wantsStamp(now, k.since) || k.state.signs() && k.keepFor < keepFor {
 			return true
 		}
 	}
@@ -140,7 +143,7 @@ func (c cycle) next(now time.Time, phases []phase) (Action, int) {
 		age := now.Sub(k.since)
 		switch {
 		case k.state == Prepared && i != standby && mature, // never signed; kept only until its replacement is ready
-			k.state == Retired && age > c.retiredFor,
+			k.state == Retired && age > max(c.retiredFor, k.keepFor),
 			k.state == Revoked && !k.since.IsZero() && age > c.revokedFor:
 			return Drop, i
 		}
@@ -174,7 +177,7 @@ func (p Policy) nextChange(now time.Time, r Ring) time.Time {
 		case Active:
 			at = k.Since.Add(p.RotateEvery)
 		case Retired:
-			at = k.Since.Add(p.RetiredFor())
+			at = k.Since.Add(p.keepFor(k))
 		}
 		if at.After(now) && (next.IsZero() || at.Before(next)) {
 			next = at
@@ -182,3 +185,6 @@ func (p Policy) nextChange(now time.Time, r Ring) time.Time {
 	}
 	return next
 }
+
+// keepFor is what the age of k must exceed, once retired, before it leaves the ring.
+func (p Policy) keepFor(k Key) time.Duration { return max(p.RetiredFor(), k.KeepFor) }

@@ -15,12 +15,14 @@ func before(d time.Duration) time.Time { return epochStart.Add(-d) }
 
 func ring(signing ...keys.Key) keys.Ring {
 	return keys.Ring{Epoch: "abcd2345", Keys: signing, MACs: []keys.MACKey{
-		{ID: 1, State: keys.Active, Since: epochStart}, {ID: 2, State: keys.Prepared, Since: epochStart},
+		{ID: 1, State: keys.Active, Since: epochStart, KeepFor: 30 * 24 * time.Hour},
+		{ID: 2, State: keys.Prepared, Since: epochStart, KeepFor: 30 * 24 * time.Hour},
 	}}
 }
 
 func signingKey(id string, state keys.State, since time.Time) keys.Key {
-	return keys.Key{ID: id, Algorithm: "ES256", State: state, Since: since}
+	keepFor := keys.Policy{}.WithDefaults().RetiredFor()
+	return keys.Key{ID: id, Algorithm: "ES256", State: state, Since: since, KeepFor: keepFor}
 }
 
 func TestNext(t *testing.T) {
@@ -30,6 +32,7 @@ func TestNext(t *testing.T) {
 	young := signingKey("young", keys.Active, before(p.RotateEvery-1))
 	standby := signingKey("standby", keys.Prepared, before(p.PublishAhead))
 	eddsa := func(k keys.Key) keys.Key { k.Algorithm = "EdDSA"; return k }
+	keep := func(k keys.Key, d time.Duration) keys.Key { k.KeepFor = d; return k }
 
 	for name, test := range map[string]struct {
 		ring keys.Ring
@@ -62,6 +65,18 @@ func TestNext(t *testing.T) {
 		},
 		"and then goes": {
 			ring(young, standby, signingKey("k", keys.Retired, before(p.RetiredFor()+1))), keys.Step{Action: keys.Drop, KeyID: "k"},
+		},
+		"a retired key whose tokens lived longer stays for those": {
+			ring(young, standby, keep(signingKey("k", keys.Retired, before(day)), day)), keys.Step{Action: keys.Wait},
+		},
+		"a retired key whose tokens lived shorter is of no concern": {
+			ring(young, standby, keep(signingKey("k", keys.Retired, before(1)), time.Second)), keys.Step{Action: keys.Wait},
+		},
+		"that tokens live longer now is noted first": {
+			ring(keep(old, p.RetiredFor()-1), standby), keys.Step{Action: keys.Confirm},
+		},
+		"that they live shorter now is not": {
+			ring(keep(young, day), keep(standby, day)), keys.Step{Action: keys.Wait},
 		},
 		"a revoked key stays as long as its kid in the revocation set": {
 			ring(young, standby, signingKey("k", keys.Revoked, before(p.RevokedFor))), keys.Step{Action: keys.Wait},
@@ -106,7 +121,7 @@ func TestNextOfMACKeys(t *testing.T) {
 	every := p.SessionIdle / 8
 	keep := p.SessionIdle + p.ViewAge + 2*p.Skew
 	mac := func(id uint32, state keys.State, since time.Time) keys.MACKey {
-		return keys.MACKey{ID: id, State: state, Since: since}
+		return keys.MACKey{ID: id, State: state, Since: since, KeepFor: keep}
 	}
 	active, standby := mac(1, keys.Active, epochStart), mac(2, keys.Prepared, before(time.Hour))
 	for name, test := range map[string]struct {
@@ -114,6 +129,7 @@ func TestNextOfMACKeys(t *testing.T) {
 		want keys.Step
 	}{
 		"unconfirmed":  {[]keys.MACKey{mac(1, keys.Active, time.Time{})}, keys.Step{Action: keys.Confirm}},
+		"to be noted":  {[]keys.MACKey{{ID: 1, State: keys.Active, Since: epochStart, KeepFor: keep - 1}}, keys.Step{Action: keys.Confirm}},
 		"no standby":   {[]keys.MACKey{active}, keys.Step{Action: keys.Prepare, MAC: true}},
 		"nothing due":  {[]keys.MACKey{mac(1, keys.Active, before(every-1)), standby}, keys.Step{Action: keys.Wait}},
 		"rotation due": {[]keys.MACKey{mac(1, keys.Active, before(every)), standby}, keys.Step{Action: keys.Activate, MAC: true, MACID: 2}},
@@ -130,6 +146,7 @@ func TestNextOfMACKeys(t *testing.T) {
 
 // A step that was decided for another ring is refused, and the ring it is applied to never changes.
 func TestApplyRefusesWhatDoesNotFit(t *testing.T) {
+	p := keys.Policy{}.WithDefaults()
 	r := ring(signingKey("active", keys.Active, epochStart), signingKey("standby", keys.Prepared, epochStart))
 	for _, step := range []keys.Step{
 		{Action: keys.Begin, Algorithm: "ES256"},
@@ -141,11 +158,11 @@ func TestApplyRefusesWhatDoesNotFit(t *testing.T) {
 		{Action: keys.Drop, MAC: true, MACID: 2},
 		{Action: "explode"},
 	} {
-		if got, err := step.Apply(epochStart, r); err == nil {
+		if got, err := p.Apply(epochStart, r, step); err == nil {
 			t.Errorf("%+v gave %v", step, got)
 		}
 	}
-	next, err := keys.Step{Action: keys.Activate, KeyID: "standby"}.Apply(epochStart, r)
+	next, err := p.Apply(epochStart, r, keys.Step{Action: keys.Activate, KeyID: "standby"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,19 +174,27 @@ func TestApplyRefusesWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// Confirming stamps what has no stamp or one from the future, and nothing else.
+// Confirming stamps what has no stamp or one from the future, and nothing else. What signs is kept for as long as any
+// policy has wanted.
 func TestConfirm(t *testing.T) {
-	past := before(time.Hour)
+	p := keys.Policy{TokenLife: time.Hour}.WithDefaults()
+	long, short, past := 24*time.Hour, keys.Policy{}.WithDefaults().RetiredFor(), before(time.Hour)
 	r := ring(signingKey("new", keys.Active, time.Time{}), signingKey("ahead", keys.Prepared, epochStart.Add(time.Hour)),
 		signingKey("old", keys.Retired, past), signingKey("bad", keys.Revoked, time.Time{}))
+	r.Keys[1].KeepFor = long
 	r.MACs[0].Since, r.MACs[1].Since = time.Time{}, past
-	got, err := keys.Step{Action: keys.Confirm}.Apply(epochStart, r)
+	got, err := p.Apply(epochStart, r, keys.Step{Action: keys.Confirm})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []time.Time{epochStart, epochStart, past, {}} {
 		if !got.Keys[i].Since.Equal(want) {
 			t.Errorf("%v: stamped %v, want %v", got.Keys[i], got.Keys[i].Since, want)
+		}
+	}
+	for i, want := range []time.Duration{p.RetiredFor(), long, short, short} {
+		if got.Keys[i].KeepFor != want {
+			t.Errorf("%v: to be kept for %v, want %v", got.Keys[i], got.Keys[i].KeepFor, want)
 		}
 	}
 	for i, want := range []time.Time{epochStart, past} {
@@ -182,7 +207,7 @@ func TestConfirm(t *testing.T) {
 // Every algorithm on offer gives a key that can sign, of a strength to match.
 func TestBeginWithEachAlgorithm(t *testing.T) {
 	for _, alg := range keys.Algorithms() {
-		r, err := keys.Step{Action: keys.Begin, Algorithm: alg}.Apply(epochStart, keys.Ring{})
+		r, err := keys.Policy{}.WithDefaults().Apply(epochStart, keys.Ring{}, keys.Step{Action: keys.Begin, Algorithm: alg})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,10 @@ import (
 // checks; with them no valid token is refused by a verifier that caches the JWKS as it was told.
 //
 // [Policy.WithDefaults] fills in what is zero; everything else takes the values as they stand.
+//
+// A ring may go on under another policy. Shorter tokens or idle times need no care: each key is kept for the longest it
+// was made for. Before PublishAhead is lowered, lower what it must exceed, and wait until no verifier holds a JWKS from
+// before.
 type Policy struct {
 	// Algorithm of the keys made from now on: ES256 (default), EdDSA or RS256. After a change the ring moves to it as
 	// soon as a new key has been published for long enough; keys of the old algorithm retire as usual.
@@ -43,7 +47,7 @@ type Policy struct {
 
 	// RevokedFor is how long the revocation set keeps the kid of a key revoked in an emergency. Whoever stole the key
 	// mints new tokens at will, so what counts is not the life of a token but how long any verifier might trust a JWKS
-	// from before. Default 7 days; it must exceed M and RetiredFor.
+	// from before. Default 7 days or more; it must exceed M and RetiredFor.
 	RevokedFor time.Duration
 }
 
@@ -78,7 +82,7 @@ func (p Policy) WithDefaults() Policy {
 	fill(&p.TokenLife, 10*time.Minute)
 	fill(&p.Leeway, 30*time.Second)
 	fill(&p.SessionIdle, 7*24*time.Hour)
-	fill(&p.RevokedFor, 7*24*time.Hour)
+	fill(&p.RevokedFor, max(7*24*time.Hour, 2*p.RetiredFor(), 2*p.cachedFor()))
 	return p
 }
 
@@ -119,6 +123,9 @@ func (p Policy) Validate() error {
 // signer and verifier, the other between those of the leader that stamped the key and the one that drops it.
 func (p Policy) RetiredFor() time.Duration { return p.TokenLife + p.Leeway + p.ViewAge + 2*p.Skew }
 
+// macRetiredFor is the same for a MAC key: refresh tokens may lie unused for SessionIdle.
+func (p Policy) macRetiredFor() time.Duration { return p.SessionIdle + p.ViewAge + 2*p.Skew }
+
 // cachedFor is how long a verifier may use a JWKS (M).
 func (p Policy) cachedFor() time.Duration { return p.JWKSMaxAge + p.JWKSOverstay }
 
@@ -143,6 +150,6 @@ func (p Policy) macs() cycle {
 	return cycle{
 		publishAhead: p.PublishAhead,
 		rotateEvery:  max(p.RotateEvery, p.SessionIdle/macsPerIdle),
-		retiredFor:   p.SessionIdle + p.ViewAge + 2*p.Skew,
+		retiredFor:   p.macRetiredFor(),
 	}
 }

@@ -52,7 +52,7 @@ func TestRevokeWithoutAStandby(t *testing.T) {
 	}
 	l := &leadership{r: r, term: term, log: slog.New(slog.DiscardHandler), announced: make(map[string]bool)}
 	err = l.change(ctx, func(now time.Time, ring *Ring) (bool, error) {
-		next, err := r.cfg.Policy.Next(now, *ring).Apply(now, *ring)
+		next, err := r.cfg.Policy.Apply(now, *ring, r.cfg.Policy.Next(now, *ring))
 		*ring = next
 		return true, err
 	})

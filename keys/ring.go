@@ -17,6 +17,9 @@ const (
 	Revoked  State = "revoked"  // removed in an emergency: not published, its kid is in the revocation set
 )
 
+// signs tells whether a key in this state signs, or is going to.
+func (s State) signs() bool { return s == Prepared || s == Active }
+
 // Ring is the whole set of keys as the leader writes it: one document, one version. It is a value; a change makes a new
 // one and shares no slice with the old.
 type Ring struct {
@@ -39,6 +42,9 @@ type Key struct {
 	// acknowledged the kid.
 	Since     time.Time
 	CreatedAt time.Time
+	// KeepFor is the longest [Policy.RetiredFor] of any policy under which the key was published before it retired. It
+	// outlasts a policy with shorter tokens, as those made before live on.
+	KeepFor time.Duration
 }
 
 // MACKey makes and checks refresh tokens. Formatting and JSON leave the secret out.
@@ -48,6 +54,7 @@ type MACKey struct {
 	State     State
 	Since     time.Time // as for Key
 	CreatedAt time.Time
+	KeepFor   time.Duration // as for Key, with the longest time that a session may be idle
 }
 
 // published tells whether the JWKS shows the key.

@@ -14,6 +14,7 @@ import (
 // only replicas use (M is zero) and whose tokens live for as long as a session may be idle.
 type court struct {
 	law  Policy
+	life time.Duration // of a token now; the law says how long it was at first
 	keys map[string]*fate
 }
 
@@ -21,8 +22,9 @@ type court struct {
 type fate struct {
 	mac       bool
 	published time.Time
-	activated time.Time // the first time
-	retired   time.Time // the last time; zero while it signs
+	activated time.Time     // the first time
+	retired   time.Time     // the last time; zero while it signs
+	life      time.Duration // of its longest token, with the leeway
 	revoked   bool
 	announced bool // the revocation set had confirmed the kid
 }
@@ -36,7 +38,30 @@ type sighting struct {
 	first   bool // there was no key of its sort before
 }
 
-func newCourt(law Policy) *court { return &court{law: law, keys: make(map[string]*fate)} }
+func newCourt(law Policy) *court {
+	return &court{law: law, life: law.TokenLife, keys: make(map[string]*fate)}
+}
+
+// reconfigure makes tokens live for a multiple of what they did at first, and returns the difference to what they do now.
+func (c *court) reconfigure(times time.Duration) (change time.Duration) {
+	change = times*c.law.TokenLife - c.life
+	c.life += change
+	for _, f := range c.keys {
+		f.sign(c)
+	}
+	return change
+}
+
+// sign notes that a key which is active now makes tokens of the present life.
+func (f *fate) sign(c *court) {
+	switch {
+	case f.activated.IsZero() || !f.retired.IsZero():
+	case f.mac:
+		f.life = c.law.SessionIdle
+	default:
+		f.life = max(f.life, c.life+c.law.Leeway)
+	}
+}
 
 func (c *court) violation(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
@@ -90,9 +115,11 @@ func (c *court) see(now time.Time, k sighting, w simWrite) error {
 	}
 	f.retired = time.Time{}
 	if !f.activated.IsZero() {
+		f.sign(c)
 		return nil
 	}
 	f.activated = now
+	f.sign(c)
 	spread := c.law.ViewAge
 	if !k.mac {
 		spread += c.law.cachedFor()
@@ -122,11 +149,7 @@ func (c *court) mourn(now time.Time, present map[string]bool) error {
 		if f.revoked || f.activated.IsZero() {
 			continue
 		}
-		life := c.law.TokenLife + c.law.Leeway
-		if f.mac {
-			life = c.law.SessionIdle
-		}
-		until := f.retired.Add(c.law.ViewAge + life + c.law.Skew)
+		until := f.retired.Add(c.law.ViewAge + f.life + c.law.Skew)
 		if f.retired.IsZero() || !now.After(until) {
 			return c.violation("K1: %s is gone while its tokens live", id)
 		}
@@ -142,7 +165,7 @@ func (c *court) settled(now time.Time, r Ring) error {
 		if k.Since.IsZero() {
 			return c.violation("K5: %v was never confirmed", k)
 		}
-		if k.State == Retired && now.Sub(k.Since) > c.law.RetiredFor()+c.law.RotateEvery {
+		if k.State == Retired && now.Sub(k.Since) > k.KeepFor+c.law.RotateEvery {
 			return c.violation("K5: %v was never dropped", k)
 		}
 	}

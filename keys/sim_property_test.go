@@ -26,7 +26,7 @@ func simLaw() Policy {
 	return p
 }
 
-const simActions = 250
+const simActions = 150
 
 // Whatever happens to the leaders over some weeks, every ring they write keeps K1 to K4, and in peace the last leader
 // completes what the others left undone (K5).
@@ -59,6 +59,7 @@ func TestBrokenVariantsAreFound(t *testing.T) {
 		"publish-ahead without M":        with(func(p *Policy) { p.PublishAhead -= law.cachedFor() }),
 		"publish-ahead without P":        with(func(p *Policy) { p.PublishAhead -= law.ViewAge }),
 		"publish-ahead without S":        with(func(p *Policy) { p.PublishAhead -= law.Skew }),
+		"an earlier policy is forgotten": {policy: law, forgetful: true},
 		"retired-for without A":          with(func(p *Policy) { p.TokenLife = 0 }),
 		"retired-for without L":          with(func(p *Policy) { p.Leeway = 0 }),
 		"retired-for without P":          with(func(p *Policy) { p.TokenLife -= law.ViewAge }),

@@ -35,6 +35,7 @@ type variant struct {
 	unfenced   bool // the store accepts every write
 	stampEarly bool // stamps are written together with what they describe
 	hasty      bool // a new key signs at once
+	forgetful  bool // nobody notes how long tokens have lived under an earlier policy
 }
 
 // simLeader is one process that may lead, or believe that it does.
@@ -61,7 +62,7 @@ func (s *sim) run(n int) error {
 		weight int
 		do     func() error
 	}{
-		{8, s.advance}, {4, s.read}, {4, s.write}, {2, s.elect}, {1, s.crash}, {1, s.rotate}, {1, s.revoke}, {2, s.pass},
+		{8, s.advance}, {4, s.read}, {4, s.write}, {2, s.elect}, {1, s.crash}, {1, s.rotate}, {1, s.revoke}, {2, s.pass}, {1, s.reconfigure},
 	}
 	var lots []func() error
 	for _, a := range actions {
@@ -138,6 +139,16 @@ func (s *sim) readOf(i int) error {
 // write lets some leader wake up from its pause.
 func (s *sim) write() error { return s.writeOf(s.choose("writer", len(s.leaders))) }
 
+// reconfigure restarts every process with another life for the tokens; the first to come up leads.
+func (s *sim) reconfigure() error {
+	change := s.court.reconfigure(time.Duration(1 + 5*s.choose("token life", 2)))
+	s.variant.policy.TokenLife += change
+	for i := range s.leaders {
+		s.leaders[i] = simLeader{ahead: s.leaders[i].ahead}
+	}
+	return s.work(s.elected)
+}
+
 // pass lets time pass.
 func (s *sim) pass() error {
 	step := []time.Duration{time.Second, s.law.ViewAge / 2, s.variant.policy.PublishAhead, s.law.RotateEvery / 3, s.law.RotateEvery * 3}
@@ -152,7 +163,7 @@ func (s *sim) decide(i int) {
 	step := s.variant.policy.Next(now, s.ring)
 	var next Ring
 	if step.Action != Wait {
-		next = s.must(step.apply(now, s.ring, simKey))
+		next = s.must(s.variant.policy.apply(now, s.ring, step, simKey))
 	} else if j := slices.IndexFunc(s.ring.Keys, func(k Key) bool { return k.State == Revoked && k.Since.IsZero() }); j >= 0 {
 		next = s.clone()
 		s.mustDo(next.acknowledge(next.Keys[j].ID, now))
@@ -168,7 +179,13 @@ func (s *sim) decide(i int) {
 // propose makes w the leader's next write.
 func (s *sim) propose(l *simLeader, w simWrite) {
 	if s.variant.stampEarly {
-		w.ring.confirm(s.now.Add(l.ahead))
+		p := s.variant.policy
+		w.ring.confirm(s.now.Add(l.ahead), p.RetiredFor(), p.macRetiredFor())
+	}
+	if s.variant.forgetful {
+		for i := range w.ring.Keys {
+			w.ring.Keys[i].KeepFor = s.variant.policy.RetiredFor()
+		}
 	}
 	w.version = s.version
 	l.pending = &w

@@ -9,6 +9,17 @@ import (
 // The transitions below change a ring whose slices the caller has cloned. Each one clears the stamps of the keys that it
 // moves; the stamp comes with a later write.
 
+// begin makes the first keys of a ring, which are active at once.
+func (r *Ring) begin(now time.Time, alg string, generate generator) error {
+	r.Epoch = newEpoch()
+	if err := r.prepare(now, alg, generate); err != nil {
+		return err
+	}
+	r.prepareMAC(now)
+	r.Keys[0].State, r.MACs[0].State = Active, Active
+	return nil
+}
+
 // prepare publishes a new standby.
 func (r *Ring) prepare(now time.Time, alg string, generate generator) error {
 	private, err := generate(alg)
@@ -77,16 +88,25 @@ func (r *Ring) acknowledge(kid string, now time.Time) error {
 	return nil
 }
 
-// confirm stamps what has no stamp yet, or one from a clock that ran ahead.
-func (r *Ring) confirm(now time.Time) {
-	for i, k := range r.Keys {
+// confirm stamps what has no stamp yet, or one from a clock that ran ahead, and notes how long the keys that sign, or
+// will, have to be kept.
+func (r *Ring) confirm(now time.Time, keepFor, keepMACFor time.Duration) {
+	for i := range r.Keys {
+		k := &r.Keys[i]
 		if k.State != Revoked && (k.Since.IsZero() || k.Since.After(now)) {
-			r.Keys[i].Since = now
+			k.Since = now
+		}
+		if k.State.signs() {
+			k.KeepFor = max(k.KeepFor, keepFor)
 		}
 	}
-	for i, k := range r.MACs {
+	for i := range r.MACs {
+		k := &r.MACs[i]
 		if k.Since.IsZero() || k.Since.After(now) {
-			r.MACs[i].Since = now
+			k.Since = now
+		}
+		if k.State.signs() {
+			k.KeepFor = max(k.KeepFor, keepMACFor)
 		}
 	}
 }

@@ -121,7 +121,8 @@ func begin(t testing.TB, store keys.Store) keys.Ring {
 		t.Fatal(err)
 	}
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	ring, err = keys.Policy{}.WithDefaults().Next(now, ring).Apply(now, ring)
+	policy := keys.Policy{}.WithDefaults()
+	ring, err = policy.Apply(now, ring, policy.Next(now, ring))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func (l *leader) step() (done bool, err error) {
 	if step.Action == keys.Wait {
 		return true, nil
 	}
-	next, err := step.Apply(l.now, ring)
+	next, err := l.policy.Apply(l.now, ring, step)
 	if err != nil {
 		return false, err
 	}
