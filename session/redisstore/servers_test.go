@@ -1,0 +1,125 @@
+package redisstore
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/authd-project/authd/internal/testenv"
+)
+
+// replicated starts a primary with one replica that is in step with it.
+func replicated(t *testing.T) (primary, replica *redis.Client) {
+	t.Helper()
+	addr := testenv.Redis(t, "--repl-diskless-sync-delay", "0")
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	primary, replica = connect(t, addr), connect(t, testenv.Redis(t, "--replicaof", host, port))
+	await(t, "the replica is in step", func() bool {
+		return strings.Contains(replica.Info(t.Context(), "replication").Val(), "master_link_status:up")
+	})
+	return primary, replica
+}
+
+// promote makes a replica a primary of its own. What its primary accepts from now on is what a failover to a lagging
+// replica loses.
+func promote(t *testing.T, replica *redis.Client) {
+	t.Helper()
+	if err := replica.SlaveOf(t.Context(), "NO", "ONE").Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// freeze stops a server's process without closing its connections, until thaw is called or the test ends.
+func freeze(t *testing.T, server *redis.Client) (thaw func()) {
+	t.Helper()
+	var pid int
+	for line := range strings.Lines(server.Info(t.Context(), "server").Val()) {
+		_, _ = fmt.Sscanf(line, "process_id:%d", &pid) // one line matches
+	}
+	if pid == 0 {
+		t.Fatal("the server does not tell its process id")
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	thaw = func() { _ = syscall.Kill(pid, syscall.SIGCONT) }
+	t.Cleanup(thaw)
+	return thaw
+}
+
+// lossy forwards connections to a server, and loses answers on demand.
+type lossy struct {
+	addr  string
+	loses atomic.Int64 // the answer that many answers from now on, 1 for the next, is swallowed and its connection cut
+}
+
+// newLossy returns a proxy before a server.
+func newLossy(t *testing.T, server string) *lossy {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	p := &lossy{addr: l.Addr().String()}
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return // closed by Cleanup
+			}
+			upstream, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server)
+			if err != nil {
+				client.Close()
+				return
+			}
+			go p.forward(client, upstream, nil)
+			go p.forward(upstream, client, &p.loses)
+		}
+	}()
+	return p
+}
+
+func (p *lossy) forward(from, to net.Conn, loses *atomic.Int64) {
+	defer from.Close()
+	defer to.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if err != nil || loses != nil && loses.Add(-1) == 0 {
+			return
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// silentServer accepts connections and answers nothing.
+func silentServer(t *testing.T) (addr string) {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // the backlog accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}
+
+func closedPort(t *testing.T) (addr string) {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	return l.Addr().String()
+}
