@@ -78,12 +78,16 @@ type storedMAC struct {
 
 // Marshal returns the stored form of r.
 func (c *Codec) Marshal(r Ring) ([]byte, error) {
-	d := document{Format: formatVersion, Epoch: r.Epoch, Term: r.Term, Holder: r.Holder, Keys: []storedKey{}, MACs: []storedMAC{}}
+	d := document{
+		Format: formatVersion, Epoch: r.Epoch, Term: r.Term, Holder: r.Holder, Keys: []storedKey{}, MACs: []storedMAC{},
+	}
 	if c.seals != nil {
 		d.KEK = c.seals.id
 	}
 	for _, k := range r.Keys {
-		s := storedKey{ID: k.ID, Algorithm: k.Algorithm, State: k.State, Since: k.Since, CreatedAt: k.CreatedAt, KeepFor: k.KeepFor}
+		s := storedKey{
+			ID: k.ID, Algorithm: k.Algorithm, State: k.State, Since: k.Since, CreatedAt: k.CreatedAt, KeepFor: k.KeepFor,
+		}
 		if k.State != Revoked {
 			der, err := x509.MarshalPKCS8PrivateKey(k.Private)
 			if err != nil {
@@ -94,8 +98,10 @@ func (c *Codec) Marshal(r Ring) ([]byte, error) {
 		d.Keys = append(d.Keys, s)
 	}
 	for _, k := range r.MACs {
-		d.MACs = append(d.MACs, storedMAC{ID: k.ID, State: k.State, Since: k.Since, CreatedAt: k.CreatedAt, KeepFor: k.KeepFor,
-			Secret: c.seal(k.Secret, r.Epoch, macContext(k.ID))})
+		d.MACs = append(d.MACs, storedMAC{
+			ID: k.ID, State: k.State, Since: k.Since, CreatedAt: k.CreatedAt, KeepFor: k.KeepFor,
+			Secret: c.seal(k.Secret, r.Epoch, macContext(k.ID)),
+		})
 	}
 	data, err := json.Marshal(d)
 	if err != nil {

@@ -7,5 +7,8 @@
 // leader can do no harm. Every process serves tokens and the JWKS from its own [View] of the ring, and stops doing so
 // when that view is too old.
 //
-// Whoever can read an unsealed ring can forge tokens; stores outside the process therefore hold only sealed ones.
+// Whoever can read an unsealed ring can forge tokens; stores outside the process therefore hold only sealed ones, see
+// [Codec]. A backend offers a [Cell], one value with compare-and-swap, and passes the suite of package keystest.
+//
+// [Remote] is for verifiers elsewhere: it follows the JWKS of an issuer that they know by its URL.
 package keys
