@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -136,6 +137,10 @@ func (m *Mirror) Merge(entries ...Entry) {
 	m.merge(entries, now, false)
 	m.changed.Ring()
 }
+
+// All yields every unexpired entry that the mirror holds when it begins, and perhaps some that come later: for whoever
+// must write the set back where it was lost.
+func (m *Mirror) All() iter.Seq[Entry] { return m.set.All(max(0, m.cfg.Now().Unix())) }
 
 // apply takes one step of the feed.
 func (m *Mirror) apply(b Batch) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,18 @@ import (
 
 	"github.com/authd-project/authd/revocation"
 )
+
+func TestAllIsWhatHasNotExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := revocation.NewMirror(revocation.MirrorConfig{})
+		kept, expired := session("kept"), session("expired")
+		expired.Expires = time.Now().Unix()
+		m.Merge(kept, expired)
+		if got := slices.Collect(m.All()); len(got) != 1 || got[0] != kept {
+			t.Errorf("All yields %v, want %v", got, kept)
+		}
+	})
+}
 
 // After a loss the mirror goes on from where it was, and what it holds stays: also when the store has begun a new
 // epoch, which may lack it.

@@ -1,0 +1,165 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// pulse is what a heartbeat brought back; see beat.lua.
+type pulse struct {
+	sent   time.Time
+	epoch  string
+	live   bool
+	beat   uint64
+	at     uint64 // ms of the server's clock
+	begun  bool
+	lost   string
+	peers  []string
+	proven bool // replicas have confirmed it
+}
+
+// beat sends a heartbeat, and begins an epoch if the set has none that belongs to the server's data.
+func (s *Store) beat(ctx context.Context) (pulse, error) { return s.beatUnless(ctx, nil) }
+
+// learnEpoch sends a heartbeat if the epoch that this process knows is still the given one.
+func (s *Store) learnEpoch(ctx context.Context, over string) error {
+	_, err := s.beatUnless(ctx, func() bool { return s.epoch() != over })
+	return err
+}
+
+// beatUnless sends a heartbeat, unless skip says, once it is this caller's turn, that there is no need to.
+func (s *Store) beatUnless(ctx context.Context, skip func() bool) (pulse, error) {
+	select {
+	case s.beating <- struct{}{}:
+		defer func() { <-s.beating }()
+	case <-ctx.Done():
+		return pulse{}, ctx.Err()
+	}
+	if skip != nil && skip() {
+		return pulse{}, nil
+	}
+	p, err := s.sendBeat(ctx, "", "", false)
+	if err == nil && p.epoch == "" {
+		p, err = s.beginEpoch(ctx)
+	}
+	if err != nil {
+		return pulse{}, fmt.Errorf("sending a heartbeat: %w", err)
+	}
+	s.learn(p)
+	if s.cfg.Replicas > 0 && p.proven {
+		if _, err := s.server.call(ctx, confirmScript, p.epoch, p.beat, p.at); err != nil {
+			return p, fmt.Errorf("publishing a heartbeat: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// beginEpoch sends a heartbeat that may begin an epoch.
+func (s *Store) beginEpoch(ctx context.Context) (pulse, error) {
+	if s.cfg.Memory == nil {
+		return s.sendBeat(ctx, rand.Text(), "", false)
+	}
+	last, err := s.cfg.Memory.LastEpoch(ctx)
+	if err != nil {
+		return pulse{}, fmt.Errorf("recalling the last epoch of the revocation set: %w", err)
+	}
+	return s.sendBeat(ctx, rand.Text(), last, last == "")
+}
+
+func (s *Store) sendBeat(ctx context.Context, name, remembered string, first bool) (pulse, error) {
+	args := s.beatArgs(name, remembered, first)
+	sent := s.cfg.Now()
+	var answered, confirmed *redis.Cmd
+	err := s.server.roundTrip(ctx, 0, func(ctx context.Context, p pipe) {
+		answered = p.run(ctx, beatScript, args...)
+		confirmed = s.wait(ctx, p, s.cfg.Replicas)
+	})
+	if err != nil {
+		return pulse{}, err
+	}
+	a := answerOf(answered)
+	p := pulse{
+		sent: sent, epoch: a.text(), live: a.number() == 1, beat: a.number(), at: a.number(), begun: a.number() == 1,
+		lost: a.text(),
+	}
+	for len(a.values) > 0 {
+		p.peers = append(p.peers, a.text())
+	}
+	if a.err != nil {
+		return pulse{}, a.err
+	}
+	err = enough(confirmed, s.cfg.Replicas)
+	p.proven = err == nil
+	if err != nil && !errors.Is(err, ErrUnconfirmed) {
+		return pulse{}, err
+	}
+	return p, nil
+}
+
+func (s *Store) beatArgs(name, remembered string, first bool) []any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	firstArg := 0
+	if first {
+		firstArg = 1
+	}
+	args := []any{
+		s.id, s.cfg.Lease.Milliseconds(), s.pulse.epoch, s.writtenBack, s.held, s.cfg.Replicas, name, remembered, firstArg,
+	}
+	for _, peer := range s.pulse.peers {
+		args = append(args, peer)
+	}
+	return args
+}
+
+// learn takes over what a heartbeat brought back.
+func (s *Store) learn(p pulse) {
+	s.mu.Lock()
+	was := s.pulse
+	s.pulse = p
+	// Once the mirror has read the live set of this epoch, this process can vouch for it: nothing is lost that it does
+	// not hold, but for what came since its latest read and whose writer is gone as well. What is to be remembered comes
+	// first, so that nobody vouches for less than is remembered.
+	if m := s.cfg.Mirror.Status(); p.live && m.Position.Epoch == p.epoch && !m.AsOf.IsZero() &&
+		(s.cfg.Memory == nil || s.remembered == p.epoch) {
+		s.held = p.epoch
+	}
+	s.mu.Unlock()
+
+	if p.epoch != was.epoch {
+		s.kick()
+	}
+	s.report(was, p)
+}
+
+// kick has Run do its round now.
+func (s *Store) kick() {
+	select {
+	case s.kicked <- struct{}{}:
+	default: // it has been kicked
+	}
+}
+
+// report logs what has changed.
+func (s *Store) report(was, p pulse) {
+	log := s.cfg.Logger
+	if p.epoch != was.epoch {
+		log.Warn("revocation set: new epoch; it is live once every authd has written back what it holds",
+			"epoch", p.epoch, "was", was.epoch, "begun_here", p.begun)
+	}
+	if p.live && (!was.live || p.epoch != was.epoch) {
+		log.Info("revocation set is live", "epoch", p.epoch, "peers", len(p.peers))
+	}
+	if p.lost != "" && p.lost != was.lost {
+		log.Error("revocation set was lost while no authd held it, and stays out of service until the loss is accepted",
+			"lost_epoch", p.lost)
+	}
+	if s.cfg.Replicas > 0 && !p.proven && (was.proven || was.epoch == "") {
+		log.Warn("heartbeats are not confirmed by enough replicas: verifiers grow stale", "want", s.cfg.Replicas)
+	}
+}
