@@ -14,10 +14,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/authd-project/authd/keys"
 	"github.com/authd-project/authd/token"
@@ -80,17 +82,19 @@ func (f *fixture) issue(ctx context.Context, n int) ([]string, error) {
 		return nil, err
 	}
 	tokens := make([]string, n)
+	workers, ctx := errgroup.WithContext(ctx)
+	workers.SetLimit(runtime.GOMAXPROCS(0))
 	for j := range tokens {
-		tokens[j], _, err = i.Issue(ctx, token.Claims{
-			Subject: "8d0f9a1c-4f56-4ab5-9f39-6c1f2a4b7e55", SessionID: sessionID(), ClientID: "web-frontend",
-			Scope: "orders:read orders:write profile", AuthTime: time.Now(), AMR: []string{"pwd", "otp"},
-			Roles: []string{"customer", "beta-tester"},
+		workers.Go(func() (err error) {
+			tokens[j], _, err = i.Issue(ctx, token.Claims{
+				Subject: "8d0f9a1c-4f56-4ab5-9f39-6c1f2a4b7e55", SessionID: sessionID(), ClientID: "web-frontend",
+				Scope: "orders:read orders:write profile", AuthTime: time.Now(), AMR: []string{"pwd", "otp"},
+				Roles: []string{"customer", "beta-tester"},
+			})
+			return err
 		})
-		if err != nil {
-			return nil, err
-		}
 	}
-	return tokens, nil
+	return tokens, workers.Wait()
 }
 
 func sessionID() string {

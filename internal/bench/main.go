@@ -26,14 +26,13 @@ func main() {
 type effort struct {
 	rounds    int // turns that each contender gets
 	batch     int // tokens verified in one turn
-	tokens    int // different ones in the comparison of tokens not seen before
 	few, many int // live tokens in the comparison of tokens seen before
 	entries   int // in the revocation mirror
 }
 
 var (
-	full  = effort{rounds: 300, batch: 16, tokens: 512, few: 1_000, many: 100_000, entries: 1_000_000}
-	quick = effort{rounds: 3, batch: 2, tokens: 16, few: 10, many: 100, entries: 10_000}
+	full  = effort{rounds: 100, batch: 64, few: 1_000, many: 100_000, entries: 1_000_000}
+	quick = effort{rounds: 6, batch: 2, few: 10, many: 100, entries: 10_000}
 )
 
 // run reports whether all budgets hold.

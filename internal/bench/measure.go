@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 )
@@ -9,8 +10,6 @@ import (
 // contender is one way of doing the work.
 type contender struct {
 	name string
-	// prepare makes ready for one turn, outside the measured time; may be nil.
-	prepare func() error
 	// do handles the i-th token of the run.
 	do func(i int) error
 	// batch is how many tokens make one turn.
@@ -31,9 +30,8 @@ func measure(rounds int, contenders []contender) ([]result, error) {
 	defer runtime.UnlockOSThread()
 	times := make([][]float64, len(contenders))
 	next := make([]int, len(contenders)) // the token each contender goes on with
-	for round := range rounds {
-		for offset := range contenders {
-			c := (round + offset) % len(contenders) // nobody always follows the same neighbour
+	for range rounds {
+		for _, c := range rand.Perm(len(contenders)) { // nobody always follows the same neighbour
 			took, err := contenders[c].turn(&next[c])
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", contenders[c].name, err)
@@ -55,11 +53,6 @@ func measure(rounds int, contenders []contender) ([]result, error) {
 
 // turn returns the nanoseconds for one token.
 func (c contender) turn(next *int) (float64, error) {
-	if c.prepare != nil {
-		if err := c.prepare(); err != nil {
-			return 0, err
-		}
-	}
 	start := clock()
 	for range c.batch {
 		if err := c.do(*next); err != nil {
@@ -70,17 +63,14 @@ func (c contender) turn(next *int) (float64, error) {
 	return float64(clock()-start) / float64(c.batch), nil
 }
 
+// allocationTurns is how many more turns each contender gets to have its allocations counted.
+const allocationTurns = 9
+
 // allocations counts those of one token, by the median of some turns: background work of a library must not count.
 func (c contender) allocations(next *int) (float64, error) {
-	const turns = 9
-	counts := make([]float64, turns)
+	counts := make([]float64, allocationTurns)
 	for i := range counts {
 		var before, after runtime.MemStats
-		if c.prepare != nil {
-			if err := c.prepare(); err != nil {
-				return 0, err
-			}
-		}
 		runtime.ReadMemStats(&before)
 		for range c.batch {
 			if err := c.do(*next); err != nil {
@@ -92,5 +82,5 @@ func (c contender) allocations(next *int) (float64, error) {
 		counts[i] = float64(after.Mallocs-before.Mallocs) / float64(c.batch)
 	}
 	slices.Sort(counts)
-	return counts[turns/2], nil
+	return counts[allocationTurns/2], nil
 }

@@ -45,19 +45,23 @@ func newMirror(ctx context.Context, entries []revocation.Entry) (*revocation.Mir
 	return m, stop
 }
 
-// sampleEntries are n revocations on each axis that hit nobody.
-func sampleEntries(n int) []revocation.Entry {
+// sampleEntries are revocations on all axes that hit nobody: sessions for the most part, as people log out, and a few
+// of everything else.
+func sampleEntries(sessions int) []revocation.Entry {
 	expires := time.Now().Add(time.Hour).Unix()
 	entries := []revocation.Entry{{Kind: revocation.Everything, NotBefore: 1, Expires: expires}}
-	for range n {
-		entries = append(entries,
-			revocation.Entry{Kind: revocation.Token, ID: randomID(), Expires: expires},
-			revocation.Entry{Kind: revocation.Session, ID: randomID(), Expires: expires},
-			revocation.Entry{Kind: revocation.Subject, ID: randomID(), NotBefore: 1, Expires: expires},
-			revocation.Entry{Kind: revocation.Client, ID: randomID(), NotBefore: 1, Expires: expires},
-			revocation.Entry{Kind: revocation.Key, ID: randomID(), Expires: expires},
-		)
+	add := func(n int, kind revocation.Kind, notBefore int64) {
+		for range n {
+			entries = append(entries, revocation.Entry{
+				Kind: kind, ID: randomID(), NotBefore: notBefore, Expires: expires,
+			})
+		}
 	}
+	add(sessions, revocation.Session, 0)
+	add(sessions/10, revocation.Token, 0)
+	add(sessions/10, revocation.Subject, 1)
+	add(sessions/1000+1, revocation.Client, 1)
+	add(sessions/1000+1, revocation.Key, 0)
 	return entries
 }
 
@@ -112,7 +116,7 @@ func measureMirror(ctx context.Context, e effort) (mirrorResult, error) {
 			return nil
 		}
 	}
-	results, err := measure(max(e.rounds/seenRounds, 1), []contender{
+	results, err := measure(e.rounds, []contender{
 		{name: nameMiss, do: ask(false), batch: seenBatch},
 		{name: nameHit, do: ask(true), batch: seenBatch},
 	})

@@ -5,19 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/token"
 )
 
 const (
-	seenBatch  = 2000 // look-ups in one turn: each takes well under a microsecond
-	seenRounds = 3    // a third of the rounds are enough for them
-	// cacheBytes holds the larger number of live tokens with room to spare.
-	cacheBytes = 384 << 20
+	seenBatch = 2000 // look-ups in one turn: each takes well under a microsecond
+	// largeCache holds the larger number of live tokens with room to spare.
+	largeCache = 384 << 20
 )
 
 // names of the contenders that budgets are about.
@@ -50,7 +46,7 @@ func measureVerify(ctx context.Context, e effort) ([]verification, error) {
 }
 
 func measureAlgorithm(ctx context.Context, alg string, e effort) (verification, error) {
-	f, err := newFixture(ctx, alg, e.tokens)
+	f, err := newFixture(ctx, alg, (e.rounds+allocationTurns)*e.batch)
 	if err != nil {
 		return verification{}, err
 	}
@@ -73,16 +69,21 @@ func measureAlgorithm(ctx context.Context, alg string, e effort) (verification, 
 func (f *fixture) measure(
 	ctx context.Context, e effort, keys token.VerificationKeys, revocations revocation.Checker,
 ) ([]result, error) {
-	newVerifier := func() (*token.Verifier, error) {
+	newVerifier := func(cacheBytes int) (*token.Verifier, error) {
 		return token.NewVerifier(token.VerifierConfig{
 			Issuer: issuer, Audience: []string{audience}, Algorithms: []string{f.alg}, Keys: keys,
 			Revocations: revocations, CacheBytes: cacheBytes,
 		})
 	}
-	contenders, err := f.contenders(ctx, newVerifier, e.batch)
+	verifier, err := newVerifier(token.DefaultCacheBytes)
 	if err != nil {
 		return nil, err
 	}
+	contenders, err := f.contenders(ctx, verifier, e.batch)
+	if err != nil {
+		return nil, err
+	}
+	growHeap()
 	results, err := measure(e.rounds, contenders)
 	if err != nil {
 		return nil, err
@@ -93,21 +94,36 @@ func (f *fixture) measure(
 		if n == 0 {
 			continue
 		}
-		c, err := f.seen(ctx, newVerifier, n)
+		if verifier, err = newVerifier(largeCache); err != nil {
+			return nil, err
+		}
+		c, err := f.seen(ctx, verifier, n)
 		if err != nil {
 			return nil, err
 		}
 		contenders = append(contenders, c)
 	}
 	runtime.GC()
-	seen, err := measure(max(e.rounds/seenRounds, 1), contenders)
+	seen, err := measure(e.rounds, contenders)
 	return append(results, seen...), err
 }
 
+// growHeap lets the program use memory that it has used before, as one does that has run for a while: fresh pages cost
+// those the most who keep what they allocate.
+func growHeap() {
+	const size = 64 << 20
+	ballast := make([][]byte, 0, size>>10)
+	for range cap(ballast) {
+		page := make([]byte, 1<<10)
+		page[0] = 1
+		ballast = append(ballast, page)
+	}
+	runtime.KeepAlive(ballast)
+	runtime.GC()
+}
+
 // contenders verify tokens that they have not seen before.
-func (f *fixture) contenders(
-	ctx context.Context, newVerifier func() (*token.Verifier, error), batch int,
-) ([]contender, error) {
+func (f *fixture) contenders(ctx context.Context, verifier *token.Verifier, batch int) ([]contender, error) {
 	floor, err := bare(f)
 	if err != nil {
 		return nil, err
@@ -122,7 +138,10 @@ func (f *fixture) contenders(
 	}
 	contenders := []contender{
 		{name: nameBare, do: floor},
-		f.unseen(ctx, newVerifier, batch),
+		{name: nameNew, do: func(i int) error {
+			_, err := verifier.Verify(ctx, f.tokens[i]) // each comes once
+			return err
+		}},
 		{name: namePeer, do: golangJWT(f, knownKey(f))},
 		{name: "golang-jwt + keyfunc", do: golangJWT(f, find)},
 		{name: "go-jose", do: goJose(f)},
@@ -135,55 +154,16 @@ func (f *fixture) contenders(
 	return contenders, nil
 }
 
-// unseen is authd with its cache on, and a new verifier as often as the tokens begin again.
-func (f *fixture) unseen(ctx context.Context, newVerifier func() (*token.Verifier, error), batch int) contender {
-	var (
-		verifier *token.Verifier
-		left     int // turns until tokens come again
-	)
-	return contender{
-		name: nameNew,
-		prepare: func() (err error) {
-			if left == 0 {
-				verifier, err = newVerifier()
-				left = len(f.tokens) / batch
-			}
-			left--
-			return err
-		},
-		do: func(i int) error {
-			_, err := verifier.Verify(ctx, f.tokens[i%len(f.tokens)])
-			return err
-		},
-	}
-}
-
 // seen is authd with n live tokens in its cache, which come in an order without pattern.
-func (f *fixture) seen(ctx context.Context, newVerifier func() (*token.Verifier, error), n int) (contender, error) {
-	verifier, err := newVerifier()
+func (f *fixture) seen(ctx context.Context, verifier *token.Verifier, n int) (contender, error) {
+	tokens, err := f.issue(ctx, n)
 	if err != nil {
 		return contender{}, err
 	}
-	tokens := make([]string, n)
-	var next atomic.Int64
-	workers, ctxWarm := errgroup.WithContext(ctx)
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() error {
-			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-				fresh, err := f.issue(ctxWarm, 1)
-				if err != nil {
-					return err
-				}
-				if _, err := verifier.Verify(ctxWarm, fresh[0]); err != nil {
-					return err
-				}
-				tokens[i] = fresh[0]
-			}
-			return nil
-		})
-	}
-	if err := workers.Wait(); err != nil {
-		return contender{}, fmt.Errorf("filling the cache: %w", err)
+	for _, raw := range tokens {
+		if _, err := verifier.Verify(ctx, raw); err != nil {
+			return contender{}, fmt.Errorf("filling the cache: %w", err)
+		}
 	}
 	return contender{
 		name: nameSeen(n),
