@@ -23,10 +23,8 @@ import (
 	"github.com/authd-project/authd/keys"
 	keybolt "github.com/authd-project/authd/keys/boltstore"
 	"github.com/authd-project/authd/revocation"
-	revocationbolt "github.com/authd-project/authd/revocation/boltstore"
 	"github.com/authd-project/authd/revocation/httpfeed"
 	"github.com/authd-project/authd/session"
-	sessionbolt "github.com/authd-project/authd/session/boltstore"
 	"github.com/authd-project/authd/token"
 )
 
@@ -69,15 +67,16 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if err := a.openUsers(ctx); err != nil {
 		return nil, err
 	}
-	revocations, err := a.openRevocations(file)
+	a.mirror = revocation.NewMirror(revocation.MirrorConfig{MaxStaleness: cfg.MaxStaleness, Logger: log})
+	st, err := a.openStores(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	elector, rotator, err := a.openKeys(file, revocations)
+	elector, rotator, err := a.openKeys(file, st.revocations)
 	if err != nil {
 		return nil, err
 	}
-	sessions, err := a.openSessions(file, issuer, revocations)
+	sessions, err := a.openSessions(issuer, st)
 	if err != nil {
 		return nil, err
 	}
@@ -87,10 +86,10 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if err != nil {
 		return nil, err
 	}
-	if err := a.openPublic(issuer, sessions, verifier, revocations); err != nil {
+	if err := a.openPublic(issuer, sessions, verifier, st.revocations); err != nil {
 		return nil, err
 	}
-	return a, a.openAdmin(sessions, revocations, elector, rotator)
+	return a, a.openAdmin(sessions, st.revocations, elector, rotator)
 }
 
 func (a *app) openFile() (*boltfile.File, error) {
@@ -115,16 +114,6 @@ func (a *app) openUsers(ctx context.Context) error {
 	}
 	a.closers = append(a.closers, a.users.Close)
 	return nil
-}
-
-func (a *app) openRevocations(file *boltfile.File) (revocation.Store, error) {
-	store, err := revocationbolt.Open(file, revocationbolt.Options{Logger: a.log})
-	if err != nil {
-		return nil, err
-	}
-	a.mirror = revocation.NewMirror(revocation.MirrorConfig{MaxStaleness: a.cfg.MaxStaleness, Logger: a.log})
-	a.jobs = append(a.jobs, store.Run, func(ctx context.Context) error { return a.mirror.Run(ctx, store) })
-	return store, nil
 }
 
 func (a *app) openKeys(file *boltfile.File, revocations revocation.Store) (election.Elector, *keys.Rotator, error) {
@@ -160,17 +149,7 @@ func (a *app) openKeys(file *boltfile.File, revocations revocation.Store) (elect
 	return elector, rotator, nil
 }
 
-func (a *app) openSessions(file *boltfile.File, issuer string, revocations revocation.Store) (*session.Service, error) {
-	limits := session.Limits{
-		Idle: a.cfg.SessionIdle, Absolute: a.cfg.SessionAbsolute, Grace: a.cfg.RefreshGrace, MaxReplays: a.cfg.RefreshReplays,
-	}
-	store, err := sessionbolt.Open(file, sessionbolt.Options{
-		Limits: limits, KeepEnded: a.tokenLife + time.Hour, Logger: a.log,
-	})
-	if err != nil {
-		return nil, err
-	}
-	a.jobs = append(a.jobs, store.Run)
+func (a *app) openSessions(issuer string, st stores) (*session.Service, error) {
 	issuerOf, err := token.NewIssuer(token.IssuerConfig{
 		Issuer: issuer, Audience: a.cfg.Audience, TTL: a.cfg.AccessTTL, Keys: a.view,
 	})
@@ -178,8 +157,8 @@ func (a *app) openSessions(file *boltfile.File, issuer string, revocations revoc
 		return nil, err
 	}
 	return session.NewService(session.ServiceConfig{
-		Store: store, Accounts: a.users, Tokens: issuerOf, MACKeys: a.view, Revocations: revocations, Mirror: a.mirror,
-		Limits: limits, AccessTTL: a.tokenLife, Leeway: a.cfg.Leeway, Logger: a.log,
+		Store: st.sessions, Accounts: a.users, Tokens: issuerOf, MACKeys: a.view, Revocations: st.revocations, Mirror: a.mirror,
+		Limits: a.cfg.sessionLimits(), AccessTTL: a.tokenLife, Leeway: a.cfg.Leeway, Logger: a.log,
 	})
 }
 

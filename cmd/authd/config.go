@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/authd-project/authd/keys"
+	"github.com/authd-project/authd/session"
 )
 
 // Config is everything that can be set. A field is set by a flag (--access-ttl), the environment (AUTHD_ACCESS_TTL) or
@@ -27,6 +28,9 @@ type Config struct {
 	Audience            []string
 	Data                string
 	KEKFile             string
+	Redis               string
+	RedisPasswordFile   string
+	RedisReplicas       int
 	AdminTokenFile      string
 	Clients             []string
 	Scopes              []string
@@ -64,6 +68,9 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.InsecureIssuer, "insecure-issuer", false, "accept an http issuer that is not on loopback: passwords cross the network in clear")
 	fs.StringSliceVar(&c.Audience, "audience", []string{"authd"}, "the \"aud\" of access tokens")
 	fs.StringVar(&c.Data, "data", defaultData(), "folder of the embedded store, the users and generated secrets")
+	fs.StringVar(&c.Redis, "redis", "", "URL of the Redis that keeps sessions and revocations, also redis-sentinel:// and redis-cluster:// (default: the embedded store)")
+	fs.StringVar(&c.RedisPasswordFile, "redis-password-file", "", "file of the Redis password; the environment of a process is safer than its arguments, and a file safer than both")
+	fs.IntVar(&c.RedisReplicas, "redis-replicas", 0, "Redis replicas that must have a logout before it is acknowledged; at least half of those there are")
 	fs.StringVar(&c.KEKFile, "kek-file", "", "file of key-encryption keys, 32 bytes in base64 a line; the first seals, all open (default: DATA/kek, made at the first start)")
 	fs.StringVar(&c.AdminTokenFile, "admin-token-file", "", "file of the admin API's bearer token (default: DATA/admin-token, made at the first start)")
 	fs.StringSliceVar(&c.Clients, "clients", nil, "OAuth clients that may introspect and revoke, each ID:SHA256 of its secret in hex; see authd client new")
@@ -145,6 +152,8 @@ func (c *Config) Validate() error {
 		require(c.SessionIdle > c.AccessTTL, "session-idle %v: must exceed access-ttl %v", c.SessionIdle, c.AccessTTL),
 		require(c.SessionAbsolute >= c.SessionIdle, "session-absolute %v: must not be below session-idle %v", c.SessionAbsolute, c.SessionIdle),
 		require(c.RefreshReplays >= 1, "refresh-replays %d: must allow one, for a lost response", c.RefreshReplays),
+		require(c.RedisReplicas >= 0, "redis-replicas %d: must not be negative", c.RedisReplicas),
+		require(c.Redis != "" || c.RedisReplicas == 0 && c.RedisPasswordFile == "", "redis: required with redis-replicas or redis-password-file"),
 		require(c.HashPool >= 0, "hash-pool %d: must not be negative", c.HashPool),
 		require(c.MaxConnections > 0, "max-connections %d: must be above 0", c.MaxConnections),
 		require(c.DrainTimeout > 0, "drain-timeout %v: must be above 0", c.DrainTimeout),
@@ -173,6 +182,13 @@ func (c *Config) validateIssuer() error {
 		return fmt.Errorf("issuer %q: must be https, as it is not on loopback (or set insecure-issuer)", c.Issuer)
 	}
 	return nil
+}
+
+// sessionLimits are the limits of sessions that the settings describe.
+func (c *Config) sessionLimits() session.Limits {
+	return session.Limits{
+		Idle: c.SessionIdle, Absolute: c.SessionAbsolute, Grace: c.RefreshGrace, MaxReplays: c.RefreshReplays,
+	}
 }
 
 // keyPolicy is the life of signing keys that the settings describe.

@@ -96,6 +96,7 @@ func TestDangerousCombinationsAreRefused(t *testing.T) {
 		"rotation faster than publication": {[]string{"--rotate-every=30m", "--publish-ahead=1h"}, []string{"rotate-every"}},
 		"proxies":                          {[]string{"--trusted-proxies=10.0.0.1,::/x"}, []string{`"10.0.0.1"`, `"::/x"`}},
 		"clients":                          {[]string{"--clients=a,b:00,:cd"}, []string{`"a"`, `"b"`, `""`}},
+		"replicas without Redis":           {[]string{"--redis-replicas=1"}, []string{"redis: required"}},
 		"scopes":                           {[]string{"--scopes=a b"}, []string{"scopes"}},
 		"address":                          {[]string{"--listen=8080"}, []string{"want HOST:PORT"}},
 	} {

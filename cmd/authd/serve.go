@@ -87,18 +87,26 @@ func listen(ctx context.Context, cfg Config) (public, admin net.Listener, err er
 // announce tells a person what was chosen and where everything is.
 func (a *app) announce(w io.Writer, issuer string, public, admin net.Addr) {
 	policy := a.cfg.keyPolicy()
-	fmt.Fprintf(w, `authd %s on the embedded default
+	fmt.Fprintf(w, `authd %s, sessions and revocations in %s
   public API  http://%s
   admin API   http://%s (bearer token in %s)
   issuer      %s
   audience    %s
   data        %s
   tokens      %s for %v, keys rotate every %v, revocations reach every verifier within %v
-`, buildVersion(), public, admin, a.cfg.AdminTokenFile, issuer, joined(a.cfg.Audience), a.cfg.Data,
+`, buildVersion(), a.cfg.where(), public, admin, a.cfg.AdminTokenFile, issuer, joined(a.cfg.Audience), a.cfg.Data,
 		policy.Algorithm, a.cfg.AccessTTL, policy.RotateEvery, a.cfg.MaxStaleness)
 	if a.cfg.Demo {
 		fmt.Fprintf(w, "  to try      user %s, password %q; client %s, secret %q\n", demoUser, demoPassword, demoClient, demoSecret)
 	}
+}
+
+// where says in what sessions and revocations are kept.
+func (c *Config) where() string {
+	if c.Redis != "" {
+		return "Redis"
+	}
+	return "the data folder"
 }
 
 // announceReady prints "ready" once requests can be answered. Until then they are answered 503.
