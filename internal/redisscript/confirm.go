@@ -69,17 +69,34 @@ func (r *Runner) confirmOnNodes(ctx context.Context, calls []Call, at []int, ans
 		byNode[node] = append(byNode[node], i)
 	}
 	for node, positions := range byNode {
-		group := make([]Call, len(positions))
-		for j, i := range positions {
-			group[j] = calls[i]
-		}
-		got, err := send(ctx, node, group, r.wait(ctx))
-		if err != nil {
+		if err := r.confirmOnNode(ctx, node, calls, positions, answers); err != nil {
 			return err
 		}
-		for j, i := range positions {
-			answers[i] = got[j]
+	}
+	return nil
+}
+
+// confirmOnNode sends the scripts themselves, not their digests: if the server did not have them, WAIT would wait for
+// nothing, and then there would be no time left to wait for what they write. Running into its timeout is an answer of
+// WAIT, not an error: the number is what counts.
+func (r *Runner) confirmOnNode(ctx context.Context, node *redis.Client, calls []Call, at []int, answers []*redis.Cmd) error {
+	pipe := node.Pipeline()
+	for _, i := range at {
+		answers[i] = calls[i].Script.Eval(ctx, pipe, []string{calls[i].Key}, calls[i].Args...)
+	}
+	wait := pipe.Do(ctx, "WAIT", r.replicas, (r.timeout / 3).Milliseconds())
+	_, _ = pipe.Exec(ctx) // the first error of the commands, which are looked at one by one
+	for _, i := range at {
+		if err := answers[i].Err(); err != nil {
+			return fmt.Errorf("running a script in redis: %w", err)
 		}
+	}
+	confirmed, err := wait.Int()
+	switch {
+	case err != nil:
+		return fmt.Errorf("waiting for replicas: %w", err)
+	case confirmed < r.replicas:
+		return fmt.Errorf("%w: %d of %d", ErrUnconfirmed, confirmed, r.replicas)
 	}
 	return nil
 }
@@ -93,23 +110,6 @@ func (r *Runner) node(ctx context.Context, key string) (*redis.Client, error) {
 		return c.MasterForKey(ctx, key)
 	default:
 		return nil, fmt.Errorf("client %T: not supported", c)
-	}
-}
-
-// wait appends WAIT to a pipeline. Running into its timeout is an answer, not an error: the number is what counts.
-func (r *Runner) wait(ctx context.Context) func(redis.Pipeliner) func() error {
-	return func(pipe redis.Pipeliner) func() error {
-		answer := pipe.Do(ctx, "WAIT", r.replicas, (r.timeout / 2).Milliseconds())
-		return func() error {
-			confirmed, err := answer.Int()
-			switch {
-			case err != nil:
-				return fmt.Errorf("waiting for replicas: %w", err)
-			case confirmed < r.replicas:
-				return fmt.Errorf("%w: %d of %d", ErrUnconfirmed, confirmed, r.replicas)
-			}
-			return nil
-		}
 	}
 }
 

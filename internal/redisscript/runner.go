@@ -13,6 +13,9 @@ import (
 const (
 	// DefaultTimeout of a round trip.
 	DefaultTimeout = time.Second
+	// minTimeout with replicas. WAIT has a third of it, as a call is sent twice when its key has moved within the cluster,
+	// and an idle server notices up to 100 ms late that WAIT has timed out.
+	minTimeout = 600 * time.Millisecond
 	// maxBatch is how many calls go into one round trip. Redis serves others between two calls, not within one.
 	maxBatch = 500
 )
@@ -24,7 +27,8 @@ type Config struct {
 	Client redis.UniversalClient
 	// Replicas is how many replicas must have a confirmed write, in a cluster those of its shard; default none.
 	Replicas int
-	// Timeout bounds one round trip, whatever the client retries; default [DefaultTimeout]. Replicas have half of it.
+	// Timeout bounds one round trip, whatever the client retries; default [DefaultTimeout]. Replicas have a third of it, and
+	// with replicas it must be at least 600 ms.
 	Timeout time.Duration
 }
 
@@ -50,7 +54,8 @@ func New(c Config) (*Runner, error) {
 	bad(!known, "redis client %T: want a *redis.Client or a *redis.ClusterClient", c.Client)
 	bad(known && !heeds, "redis client: needs ContextTimeoutEnabled, or a server that hangs holds callers beyond their deadline")
 	bad(c.Replicas < 0, "redis replicas %d: must not be negative", c.Replicas)
-	bad(c.Timeout < 2*time.Millisecond, "redis timeout %v: must be at least 2ms", c.Timeout)
+	bad(c.Timeout < 0, "redis timeout %v: must not be negative", c.Timeout)
+	bad(c.Replicas > 0 && c.Timeout < minTimeout, "redis timeout %v: must be at least %v with replicas", c.Timeout, minTimeout)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -96,7 +101,7 @@ func (r *Runner) Run(ctx context.Context, c Call) (*redis.Cmd, error) {
 func (r *Runner) RunAll(ctx context.Context, calls ...Call) ([]*redis.Cmd, error) {
 	answers := make([]*redis.Cmd, 0, len(calls))
 	for batch := range slices.Chunk(calls, maxBatch) {
-		got, err := r.within(ctx, func(ctx context.Context) ([]*redis.Cmd, error) { return send(ctx, r.client, batch, nil) })
+		got, err := r.within(ctx, func(ctx context.Context) ([]*redis.Cmd, error) { return send(ctx, r.client, batch) })
 		if err != nil {
 			return nil, err
 		}
@@ -119,15 +124,12 @@ func (r *Runner) within(ctx context.Context, do func(context.Context) ([]*redis.
 	return answers, err
 }
 
-// send runs calls in one round trip, or in two when the server does not have the scripts yet. more adds commands to
-// each round trip and returns what is wrong with their answers.
-func send(ctx context.Context, client redis.Cmdable, calls []Call, more func(redis.Pipeliner) (check func() error)) (
-	[]*redis.Cmd, error,
-) {
+// send runs calls in one round trip, or in two when the server does not have the scripts yet.
+func send(ctx context.Context, client redis.Cmdable, calls []Call) ([]*redis.Cmd, error) {
 	answers := make([]*redis.Cmd, len(calls))
-	missing, err := sendSome(ctx, client, calls, answers, (*redis.Script).EvalSha, more)
+	missing, err := sendRest(ctx, client, calls, answers, (*redis.Script).EvalSha)
 	if err == nil && missing {
-		_, err = sendSome(ctx, client, calls, answers, (*redis.Script).Eval, more)
+		_, err = sendRest(ctx, client, calls, answers, (*redis.Script).Eval)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("running a script in redis: %w", err)
@@ -138,28 +140,22 @@ func send(ctx context.Context, client redis.Cmdable, calls []Call, more func(red
 // eval is EvalSha or Eval.
 type eval func(s *redis.Script, ctx context.Context, c redis.Scripter, keys []string, args ...any) *redis.Cmd
 
-// sendSome runs those calls that have no answer yet. missing tells that the server lacked the script of one.
-func sendSome(ctx context.Context, client redis.Cmdable, calls []Call, answers []*redis.Cmd, eval eval,
-	more func(redis.Pipeliner) (check func() error),
-) (missing bool, err error) {
+// sendRest runs those calls that have no answer yet. missing tells that the server lacked the script of one.
+func sendRest(ctx context.Context, client redis.Cmdable, calls []Call, answers []*redis.Cmd, eval eval) (missing bool, err error) {
 	pipe := client.Pipeline()
 	for i, c := range calls {
 		if answers[i] == nil {
 			answers[i] = eval(c.Script, ctx, pipe, []string{c.Key}, c.Args...)
 		}
 	}
-	check := func() error { return nil }
-	if more != nil {
-		check = more(pipe)
-	}
 	_, _ = pipe.Exec(ctx) // the first error of the commands, which are looked at one by one
 	for i, answer := range answers {
 		switch err := answer.Err(); {
-		case redis.HasErrorPrefix(err, "NOSCRIPT"), errors.Is(err, redis.ErrNoScript):
+		case errors.Is(err, redis.ErrNoScript), redis.HasErrorPrefix(err, "NOSCRIPT"):
 			answers[i], missing = nil, true
 		case err != nil:
 			return false, err
 		}
 	}
-	return missing, check()
+	return missing, nil
 }

@@ -119,7 +119,7 @@ func TestUnconfirmed(t *testing.T) {
 	s := newStore(t, Config{Client: primary, Replicas: 1})
 	n, reused, ofSubject := create(t, s, 1), create(t, s, 2), create(t, s, 3)
 	thaw := freeze(t, replica)
-	const timeout = 100 * time.Millisecond
+	const timeout = 600 * time.Millisecond
 	another := func() *Store {
 		client := redis.NewClient(&redis.Options{Addr: primary.Options().Addr, ContextTimeoutEnabled: true})
 		t.Cleanup(func() { _ = client.Close() })

@@ -134,6 +134,7 @@ func TestNewRefusesBadConfigurations(t *testing.T) {
 		"no client":           func(c *Config) { c.Client = nil },
 		"negative keep ended": func(c *Config) { c.KeepEnded = -1 },
 		"negative replicas":   func(c *Config) { c.Replicas = -1 },
+		"no time to confirm":  func(c *Config) { c.Replicas, c.Timeout = 1, 100*time.Millisecond },
 	} {
 		c := good
 		spoil(&c)

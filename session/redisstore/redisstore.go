@@ -29,8 +29,10 @@ type Config struct {
 	// Replicas is how many replicas must have what Create, End and EndSubject wrote before they return, in a cluster
 	// those of the shard; default none. All that can be promoted is the number that makes sure.
 	Replicas int
-	Timeout  time.Duration // for one round trip, whatever the client retries; default 1 s, half of it for replicas
-	Logger   *slog.Logger  // default: none
+	// Timeout bounds one round trip, whatever the client retries; default 1 s. Replicas have a third of it, and with
+	// replicas it must be at least 600 ms.
+	Timeout time.Duration
+	Logger  *slog.Logger // default: none
 }
 
 // Store is a session.Store in Redis. Methods may be called concurrently.
