@@ -30,15 +30,17 @@ var forbidden = []struct {
 	{"middleware", backends, "a service that guards its handlers must not pay for authd's server and stores"},
 	{"middleware", []string{module + "/httpapi/...", module + "/cmd/...", module + "/identity/..."}, "imports go downwards"},
 	{"token", append([]string{"net/http"}, backends...), "verifying a token needs no network"},
-	{"token", siblings("session", "keys", "election", "identity"), "siblings know nothing of each other; token uses revocation's types"},
+	{"token", siblings("session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other; token uses revocation's types"},
 	{"revocation", append([]string{"net/http", "net"}, backends...), "the mirror answers from memory; feeds are sub-packages"},
-	{"revocation", siblings("token", "session", "keys", "election", "identity"), "siblings know nothing of each other"},
+	{"revocation", siblings("token", "session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other"},
 	{"keys", backends, "the life cycle is pure; stores are sub-packages"},
-	{"keys", siblings("token", "revocation", "session", "election", "identity"), "siblings know nothing of each other"},
+	{"keys", siblings("token", "revocation", "session", "election", "identity", "ratelimit"), "siblings know nothing of each other"},
 	{"election", append([]string{"net/http"}, backends...), "electors with a backend are sub-packages"},
-	{"election", siblings("token", "revocation", "session", "keys", "identity"), "siblings know nothing of each other"},
+	{"election", siblings("token", "revocation", "session", "keys", "identity", "ratelimit"), "siblings know nothing of each other"},
 	{"identity", backends, "sources of users are sub-packages"},
-	{"identity", siblings("token", "revocation", "session", "keys", "election"), "siblings know nothing of each other"},
+	{"identity", siblings("token", "revocation", "session", "keys", "election", "ratelimit"), "siblings know nothing of each other"},
+	{"ratelimit", backends, "limiters with a backend are sub-packages"},
+	{"ratelimit", siblings("token", "revocation", "session", "keys", "election", "identity"), "siblings know nothing of each other"},
 	{"session", backends, "stores are sub-packages"},
 	{"session", []string{module + "/httpapi/...", module + "/middleware/...", module + "/cmd/..."}, "imports go downwards"},
 	{"httpapi", []string{module + "/cmd/...", "go.etcd.io/...", "modernc.org/...", "k8s.io/...", "github.com/redis/..."},
@@ -68,7 +70,7 @@ func TestImportsGoDownwards(t *testing.T) {
 // The rules above must be able to fail: cmd/authd reaches what they forbid to others.
 func TestRulesCanFail(t *testing.T) {
 	deps := dependencies(t, module+"/cmd/authd")
-	for _, pattern := range []string{"go.etcd.io/...", "modernc.org/...", "database/sql", module + "/httpapi/..."} {
+	for _, pattern := range []string{"go.etcd.io/...", "modernc.org/...", "database/sql", "github.com/redis/...", module + "/httpapi/..."} {
 		if !slices.ContainsFunc(deps, func(dep string) bool { return matches(pattern, dep) }) {
 			t.Errorf("cmd/authd does not reach %s: the pattern matches nothing", pattern)
 		}
