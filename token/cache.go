@@ -11,19 +11,22 @@ import (
 	"github.com/authd-project/authd/revocation"
 )
 
-// verified is a token whose signature and claims were found good. It never changes once it is in the cache.
+// verified is a token whose signature and claims were found good. But for recent it never changes once it is in the
+// cache.
 //
 // With many tokens a hit costs as much as the memory it touches that no other request has touched of late. So what
-// every hit reads stands together, and kid and alg are strings that all tokens of a key share.
+// every hit reads stands together, and the strings of the header are those of the first token with that header.
 type verified struct {
 	raw       string
 	recent    atomic.Bool // used since the sweep last came by
 	notBefore int64       // Unix seconds, leeway included: good from here
 	expires   int64       // and dead from here
-	kid, alg  string
+	size      int         // estimate of the bytes it keeps, set by add
+	header    header
 	key       crypto.PublicKey // that verified the signature
 	ids       revocation.Claims
 	claims    Claims
+	lists     [6]string // of claims, as far as there is room: one allocation less
 }
 
 // cache remembers verified tokens. It is bounded by bytes, compares whole tokens, and answers without locks or
@@ -121,18 +124,18 @@ func (c *cache) add(t *verified, now int64) {
 	if c == nil {
 		return
 	}
+	t.size = t.estimate()
 	sh, bucket, tag := c.place(t.raw)
-	size := t.size()
-	if size > sh.limit {
+	if t.size > sh.limit {
 		return
 	}
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	place := victim(bucket, t.raw, now)
+	place := victim(bucket, t.raw, tag, now)
 	sh.clear(place)
 	place.tag.Store(tag)
 	place.entry.Store(t)
-	sh.bytes += size
+	sh.bytes += t.size
 	for sh.bytes > sh.limit {
 		sh.sweep(t, now)
 	}
@@ -154,24 +157,28 @@ func (c *cache) drop(t *verified) {
 }
 
 // victim chooses the slot of a bucket for raw: that of the same token, which another goroutine verified too; a free
-// one; that of a token that expired, or was not used for long; or any.
-func victim(bucket []slot, raw string, now int64) *slot {
-	var choice *slot
+// one; that of a token that expired, or was not used for long; or any. It looks at entries only where it must, as each
+// of them is likely to be out of the processor's caches.
+func victim(bucket []slot, raw string, tag uint64, now int64) *slot {
+	var free *slot
 	for i := range bucket {
 		t := bucket[i].entry.Load()
 		switch {
 		case t == nil:
-			choice = &bucket[i]
-		case t.raw == raw:
+			free = &bucket[i]
+		case bucket[i].tag.Load() == tag && t.raw == raw:
 			return &bucket[i]
-		case choice == nil && (t.expires <= now || !t.recent.Load()):
-			choice = &bucket[i]
 		}
 	}
-	if choice == nil {
-		choice = &bucket[0]
+	if free != nil {
+		return free
 	}
-	return choice
+	for i := range bucket {
+		if t := bucket[i].entry.Load(); t.expires <= now || !t.recent.Load() {
+			return &bucket[i]
+		}
+	}
+	return &bucket[0]
 }
 
 // sweep looks at the next slot and makes room there if its token expired or was not used since the last round: the
@@ -193,18 +200,29 @@ func (sh *shard) sweep(keep *verified, now int64) {
 // clear empties a slot. sh.mu is held.
 func (sh *shard) clear(place *slot) {
 	if t := place.entry.Load(); t != nil {
-		sh.bytes -= t.size()
+		sh.bytes -= t.size
 		place.entry.Store(nil)
 		place.tag.Store(0)
 	}
 }
 
-// size estimates the bytes that t keeps from being freed. The strings of its claims are parts of one text, which is
-// not longer than the token.
-func (t *verified) size() int {
-	const perString, perCustom = 16, 128
+// estimate returns, rather too high than too low, the bytes that t keeps from being freed. The strings of its claims
+// are parts of one text, which is not longer than the token.
+func (t *verified) estimate() int {
+	const (
+		rounding  = 128    // what the allocator adds to odd sizes
+		perString = 3 * 16 // slices grow in steps
+		aMap      = 512
+		perCustom = 128
+	)
 	c := &t.claims
-	size := int(unsafe.Sizeof(*t)) + 2*len(t.raw) + perString*(len(c.Audience)+len(c.AMR)+len(c.Roles))
+	size := int(unsafe.Sizeof(*t)) + 2*len(t.raw) + rounding
+	if lists := len(c.Audience) + len(c.AMR) + len(c.Roles); lists > len(t.lists) {
+		size += perString * lists
+	}
+	if c.Custom != nil {
+		size += aMap
+	}
 	for _, value := range c.Custom {
 		size += perCustom + len(value)
 	}

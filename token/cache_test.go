@@ -167,7 +167,7 @@ func TestCacheUnderContention(t *testing.T) {
 		sum := 0
 		for j := range c.shards[i].slots {
 			if e := c.shards[i].slots[j].entry.Load(); e != nil {
-				sum += e.size()
+				sum += e.size
 			}
 		}
 		if sum != c.shards[i].bytes || sum > c.shards[i].limit {

@@ -93,7 +93,7 @@ func (c Claims) MarshalJSON() ([]byte, error) {
 // ErrMalformed.
 func (c *Claims) UnmarshalJSON(text []byte) error {
 	read := Claims{KeyID: c.KeyID}
-	if err := decodeClaims(string(text), &read); err != nil {
+	if err := decodeClaims(string(text), &read, nil); err != nil {
 		return err
 	}
 	*c = read

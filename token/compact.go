@@ -9,18 +9,17 @@ import (
 // maxSize bounds a token in its compact form, before anything is decoded. It is what header fields commonly may have.
 const maxSize = 8 << 10
 
-// base64url refuses padding and, being strict, spare bits that are set. It still skips CR and LF, see parse.
+// base64url refuses padding and, being strict, spare bits that are set. It still skips CR and LF, see split.
 var base64url = base64.RawURLEncoding.Strict()
 
-// compact is a token in the JWS compact serialization (RFC 7515 section 7.1), decoded but not looked at.
+// compact is a token in the JWS compact serialization (RFC 7515 section 7.1): three parts, still in base64url.
 type compact struct {
-	header, payload string // JSON texts
-	signed          string // what the signature covers: the first two parts as they came
-	signature       []byte
+	header, payload, signature string
+	signed                     string // what the signature covers: header and payload as they came
 }
 
-// parse takes raw apart. It accepts one spelling only: three parts of base64url characters, nothing else.
-func parse(raw string) (compact, error) {
+// split takes raw apart. With decodeText it accepts one spelling only: three parts of base64url characters.
+func split(raw string) (compact, error) {
 	if len(raw) > maxSize {
 		return compact{}, fmt.Errorf("%w: longer than %d bytes", ErrMalformed, maxSize)
 	}
@@ -29,31 +28,34 @@ func parse(raw string) (compact, error) {
 	if strings.IndexByte(raw, '\n') >= 0 || strings.IndexByte(raw, '\r') >= 0 {
 		return compact{}, fmt.Errorf("%w: line break", ErrMalformed)
 	}
-	headerEnd := strings.IndexByte(raw, '.')
-	payloadEnd := headerEnd + 1 + strings.IndexByte(raw[headerEnd+1:], '.')
-	if headerEnd < 0 || payloadEnd == headerEnd || strings.IndexByte(raw[payloadEnd+1:], '.') >= 0 {
+	header, rest, ok := strings.Cut(raw, ".")
+	payload, signature, ok2 := strings.Cut(rest, ".")
+	if !ok || !ok2 || strings.IndexByte(signature, '.') >= 0 {
 		return compact{}, fmt.Errorf("%w: not three parts", ErrMalformed)
 	}
+	return compact{header, payload, signature, raw[:len(header)+1+len(payload)]}, nil
+}
 
-	var buf [maxSize]byte // on the stack
-	texts, err := base64url.AppendDecode(buf[:0], []byte(raw[:headerEnd]))
+// decodeText returns the JSON text of the header or the claims.
+func decodeText(part, encoded string) (string, error) {
+	text, err := base64url.DecodeString(encoded)
 	if err != nil {
-		return compact{}, &defect{part: "header", why: unencodedPart}
+		return "", &defect{part: part, why: unencodedPart}
 	}
-	headerLen := len(texts)
-	texts, err = base64url.AppendDecode(texts, []byte(raw[headerEnd+1:payloadEnd]))
+	return string(text), nil
+}
+
+// own returns a copy of a token and the JSON text of its claims, to be kept: raw may be part of a whole request. Both
+// have the same life, so they share one allocation.
+func own(raw, payload string) (token, claims string, err error) {
+	var buf [1024]byte // on the stack, enough for ordinary tokens
+	text, err := base64url.AppendDecode(buf[:0], []byte(payload))
 	if err != nil {
-		return compact{}, &defect{part: "claims", why: unencodedPart}
+		return "", "", &defect{part: "claims", why: unencodedPart}
 	}
-	signature, err := base64url.DecodeString(raw[payloadEnd+1:])
-	if err != nil {
-		return compact{}, &defect{part: "signature", why: unencodedPart}
-	}
-	both := string(texts)
-	return compact{
-		header:    both[:headerLen],
-		payload:   both[headerLen:],
-		signed:    raw[:payloadEnd],
-		signature: signature,
-	}, nil
+	var both strings.Builder
+	both.Grow(len(raw) + len(text))
+	both.WriteString(raw)
+	both.Write(text)
+	return both.String()[:len(raw)], both.String()[len(raw):], nil
 }

@@ -3,7 +3,9 @@ package token
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Bounds of what a claim may hold. All lie well inside the cap on the whole token, maxSize.
@@ -84,9 +86,10 @@ var requiredClaims = [...]struct {
 }
 
 // decodeClaims reads a claims set strictly into c, whose fields are zero except KeyID. The strings of c are parts of
-// text.
-func decodeClaims(text string, c *Claims) error {
+// text; lists, an empty slice, is where aud, amr and roles are kept as far as it has room.
+func decodeClaims(text string, c *Claims, lists []string) error {
 	s := newScanner("claims", text)
+	s.listed = lists
 	if s.peek() != '{' {
 		s.fail("", notObject)
 	}
@@ -180,15 +183,15 @@ func (s *scanner) identifier(member string) string {
 func (s *scanner) bounded(member string, limit int) string {
 	if s.peek() != '"' {
 		s.fail(member, wrongType)
+		return ""
 	}
-	text := s.string()
+	s.pos++
+	text := s.content()
 	if len(text) > limit {
 		s.fail(member, tooLong)
 	}
-	for i := range len(text) {
-		if c := text[i]; c < ' ' || c == 0x7f || c == 0xc2 && text[i+1] < 0xa0 { // C2 80 to C2 9F are U+0080 to U+009F
-			s.fail(member, controlChar)
-		}
+	if !s.plain && strings.ContainsFunc(text, unicode.IsControl) {
+		s.fail(member, controlChar)
 	}
 	return text
 }
@@ -198,22 +201,23 @@ func (s *scanner) list(member string) []string {
 	if s.peek() != '[' {
 		s.fail(member, wrongType)
 	}
-	var few [4]string
-	values := few[:0]
+	first := len(s.listed)
 	s.enter('[')
 	for s.next(']') {
-		if len(values) == maxList {
+		if len(s.listed)-first == maxList {
 			s.fail(member, tooLong)
 		}
-		values = append(values, s.identifier(member))
+		s.listed = append(s.listed, s.identifier(member))
 	}
-	return append(make([]string, 0, len(values)), values...)
+	return s.listed[first:len(s.listed):len(s.listed)]
 }
 
 // audience reads one identifier or an array of at least one (RFC 7519 section 4.1.3).
 func (s *scanner) audience(member string) []string {
 	if s.peek() == '"' {
-		return []string{s.identifier(member)}
+		first := len(s.listed)
+		s.listed = append(s.listed, s.identifier(member))
+		return s.listed[first : first+1 : first+1]
 	}
 	values := s.list(member)
 	if len(values) == 0 {
@@ -230,8 +234,8 @@ func (s *scanner) date(member string) time.Time {
 		return time.Time{}
 	}
 	text := s.number()
-	seconds, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
+	seconds, whole := parseSeconds(text)
+	if !whole {
 		// A fraction or an exponent. Compared as a float, since a conversion that overflows is undefined.
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil || !(f >= 0 && f <= maxDate) {
@@ -244,6 +248,18 @@ func (s *scanner) date(member string) time.Time {
 		s.fail(member, outOfRange)
 	}
 	return time.Unix(seconds, 0).UTC()
+}
+
+// parseSeconds parses an ordinary date: up to twelve digits and nothing else.
+func parseSeconds(text string) (seconds int64, ok bool) {
+	for i := range len(text) {
+		digit := text[i] - '0'
+		if digit > 9 || i == 12 {
+			return 0, false
+		}
+		seconds = seconds*10 + int64(digit)
+	}
+	return seconds, true
 }
 
 // foldName returns name as readers see it that compare without regard to case, which encoding/json does for the

@@ -167,7 +167,7 @@ func compareClaims(t *testing.T, claimsText string) {
 		theirs joseClaims
 		all    map[string]any
 	)
-	err := decodeClaims(claimsText, &mine)
+	err := decodeClaims(claimsText, &mine, nil)
 	peerErr := errors.Join(josejson.Unmarshal([]byte(claimsText), &theirs), josejson.Unmarshal([]byte(claimsText), &all))
 	if !bothAccept(t, err, peerErr, claimsText) {
 		return

@@ -142,7 +142,7 @@ func TestG09DuplicatesAreRefused(t *testing.T) {
 		"custom":      {goodClaims().and("plan", `1`).and("plan", `2`), asMap()},
 		"nested":      {goodClaims().and("plan", `{"a":1,"b":2,"a":3}`), asMap()},
 		"in an array": {goodClaims().and("plan", `[{"a":1,"a":3}]`), asMap()},
-		"in a crowd":  {goodClaims().and("plan", `{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"i":2}`), asMap()},
+		"in a crowd":  {goodClaims().and("plan", `{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"i":2}`), asMap()},
 	})
 	k := newKey(t, "ES256")
 	for _, name := range []string{"alg", "kid", "typ", "x5t"} {
@@ -174,7 +174,9 @@ func TestG10NothingAfterTheClaims(t *testing.T) {
 			refuse(t, k, k.sign(t, text(goodHeader(k).String()+tail), goodClaims()), token.ErrMalformed)
 		})
 	}
-	for name, claims := range map[string]text{"array": `[]`, "null": `null`, "string": `"x"`, "nothing": ``, "number": `1`} {
+	for name, claims := range map[string]text{
+		"array": `[]`, "null": `null`, "string": `"x"`, "nothing": ``, "number": `1`,
+	} {
 		t.Run(name, func(t *testing.T) { refuse(t, k, k.sign(t, goodHeader(k), claims), token.ErrMalformed) })
 	}
 }

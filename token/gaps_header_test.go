@@ -1,15 +1,14 @@
 package token_test
 
 import (
-	"errors"
-	"math/big"
-	"strings"
-	"testing"
-
 	"crypto"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/base64"
+	"errors"
+	"math/big"
+	"strings"
+	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
 

@@ -1,10 +1,15 @@
 package token
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/authd-project/authd/revocation"
+)
 
 // header is what a token's JOSE header (RFC 7515 section 4) contributes.
 type header struct {
 	alg, kid string
+	id       revocation.ID // of the key; not set by decodeHeader
 }
 
 // parameter is a header parameter that the decoder knows. Those that may be ignored (jku, jwk, x5u, x5c, x5t and

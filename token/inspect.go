@@ -22,23 +22,31 @@ type Unverified struct {
 // It is more lenient than a Verifier: it shows every pair of JSON objects in the JWS compact form, up to the cap on a
 // token's size. For anything else the error wraps [ErrMalformed].
 func InspectUnverified(raw string) (Unverified, error) {
-	parts, err := parse(strings.TrimSpace(raw))
+	parts, err := split(strings.TrimSpace(raw))
 	if err != nil {
 		return Unverified{}, err
 	}
-	u := Unverified{Header: json.RawMessage(parts.header), Claims: json.RawMessage(parts.payload)}
+	headerText, err := decodeText("header", parts.header)
+	if err != nil {
+		return Unverified{}, err
+	}
+	claimsText, err := decodeText("claims", parts.payload)
+	if err != nil {
+		return Unverified{}, err
+	}
+	u := Unverified{Header: json.RawMessage(headerText), Claims: json.RawMessage(claimsText)}
 	if !isObject(u.Header) {
 		return Unverified{}, &defect{part: "header", why: notObject}
 	}
 	if !isObject(u.Claims) {
 		return Unverified{}, &defect{part: "claims", why: notObject}
 	}
-	h, err := decodeHeader(parts.header)
+	h, err := decodeHeader(headerText)
 	if err == nil && method(h.alg) == nil {
 		err = fmt.Errorf("%w: algorithm not accepted", ErrSignature)
 	}
 	if err == nil {
-		err = decodeClaims(parts.payload, &Claims{})
+		err = decodeClaims(claimsText, &Claims{}, nil)
 	}
 	u.Defect = err
 	return u, nil

@@ -14,11 +14,15 @@ func TestInspectUnverified(t *testing.T) {
 	raw := k.sign(t, header, claims)
 	cut := strings.LastIndexByte(raw, '.') + 1
 	for name, given := range map[string]string{
-		"good signature": raw, "bad signature": raw[:cut+8] + "AAAA" + raw[cut+12:], "no signature": raw[:cut], "pasted": " " + raw + "\n",
+		"good signature": raw, "bad signature": raw[:cut+8] + "AAAA" + raw[cut+12:], "no signature": raw[:cut],
+		"pasted": " " + raw + "\n",
 	} {
 		seen, err := token.InspectUnverified(given)
-		if err != nil || seen.Defect != nil || string(seen.Header) != header.String() || string(seen.Claims) != claims.String() {
-			t.Errorf("%s: %s %s, defect %v, %v", name, seen.Header, seen.Claims, seen.Defect, err)
+		if err != nil || seen.Defect != nil {
+			t.Errorf("%s: defect %v, %v", name, seen.Defect, err)
+		}
+		if string(seen.Header) != header.String() || string(seen.Claims) != claims.String() {
+			t.Errorf("%s: shows %s %s", name, seen.Header, seen.Claims)
 		}
 	}
 	for name, c := range map[string]struct {

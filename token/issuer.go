@@ -151,7 +151,7 @@ func encode(alg, kid string, c Claims) (signing string, issued Claims, err error
 		return "", Claims{}, fmt.Errorf("signing key: %v", err)
 	}
 	issued.KeyID = kid
-	if err := decodeClaims(string(payload), &issued); err != nil {
+	if err := decodeClaims(string(payload), &issued, nil); err != nil {
 		return "", Claims{}, fmt.Errorf("%w: %v", ErrClaims, err)
 	}
 	return base64url.EncodeToString(header) + "." + base64url.EncodeToString(payload), issued, nil

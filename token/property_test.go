@@ -40,7 +40,8 @@ var (
 			c.AuthTime = dates.Draw(t, "auth_time")
 			c.NotBefore = start.Add(-time.Duration(rapid.IntRange(0, 1e6).Draw(t, "nbf")) * time.Second)
 		}
-		for _, name := range rapid.SliceOfNDistinct(rapid.StringMatching(`x[a-zé"\\/]{0,12}`), 0, 3, rapid.ID).Draw(t, "names") {
+		names := rapid.SliceOfNDistinct(rapid.StringMatching(`x[a-zé"\\/]{0,12}`), 0, 3, rapid.ID)
+		for _, name := range names.Draw(t, "names") {
 			if c.Custom == nil {
 				c.Custom = map[string]json.RawMessage{}
 			}

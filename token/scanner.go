@@ -1,6 +1,7 @@
 package token
 
 import (
+	"encoding/binary"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -14,26 +15,53 @@ const maxDepth = 16
 // names, bounded depth, nothing after the value. The strings it returns are parts of the text unless they had
 // escapes.
 //
-// The first defect sticks: what is read after it is zero, loops end, and [scanner.end] reports it. So the code that
-// reads a header or claims needs no error handling of its own.
+// The first defect sticks: what is read after it is worthless, loops over members and elements end, and [scanner.end]
+// reports it. So the code that reads a header or claims needs no error handling of its own.
 type scanner struct {
 	part   string // for defects
 	text   string
 	pos    int
 	depth  int
-	first  bool // no element of the innermost open array or object was read yet
+	first  bool     // no element of the innermost open array or object was read yet
+	plain  bool     // the text is printable ASCII without a backslash: what most tokens are, and quicker to read
+	listed []string // what the lists read so far hold; they are parts of it
 	defect *defect
 }
 
-func newScanner(part, text string) *scanner {
-	s := &scanner{part: part, text: text}
-	if !utf8.ValidString(text) {
-		s.fail("", badUnicode)
+func newScanner(part, text string) scanner {
+	s := scanner{part: part, text: text, plain: isPlain(text)}
+	if !s.plain && !utf8.ValidString(text) {
+		s.defect = &defect{part: part, why: badUnicode}
 	}
 	return s
 }
 
-// fail records the first defect.
+// isPlain tells whether text has no bytes but ' ' to '~', and no backslash.
+func isPlain(text string) bool {
+	const (
+		ones  = 0x0101010101010101 // times c: c in each of 8 bytes
+		highs = ones * 0x80
+	)
+	for len(text) >= 8 {
+		// Eight bytes at a time: below 0x80, a byte's high bit is set by subtracting what it is less than, and by
+		// adding what takes it to 0x80. (Borrows and carries reach the next byte only when one was found already.)
+		w := binary.LittleEndian.Uint64([]byte(text[:8]))
+		if (w|(w-ones*' ')|(w+ones)|((w^ones*'\\')-ones))&highs != 0 {
+			return false
+		}
+		text = text[8:]
+	}
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// fail records the first defect. Inlined, it would crowd the loops that call it and never do.
+//
+//go:noinline
 func (s *scanner) fail(member string, why reason) {
 	if s.defect == nil {
 		s.defect = &defect{part: s.part, member: member, why: why}
@@ -42,8 +70,7 @@ func (s *scanner) fail(member string, why reason) {
 
 // end checks that nothing follows the value, and returns the first defect, or nil.
 func (s *scanner) end() error {
-	s.space()
-	if s.pos != len(s.text) {
+	if s.peek(); s.pos != len(s.text) {
 		s.fail("", notJSON)
 	}
 	if s.defect != nil {
@@ -52,33 +79,35 @@ func (s *scanner) end() error {
 	return nil
 }
 
-// peek returns the next byte that is not white space, and 0 at the end or after a defect. (A NUL in the text is never
-// valid there either.)
-func (s *scanner) peek() byte {
-	if !s.at('"') { // spares most calls
-		s.space()
+// peek returns the next byte that is not white space, and 0 at the end. (A NUL in the text is never valid there
+// either.) It is written so as to be inlined: issuers write no white space.
+func (s *scanner) peek() (c byte) {
+	if s.pos < len(s.text) {
+		c = s.text[s.pos]
 	}
-	if s.defect != nil || s.pos == len(s.text) {
+	if c <= ' ' {
+		return s.peekFurther()
+	}
+	return c
+}
+
+func (s *scanner) peekFurther() byte {
+	for s.at(' ') || s.at('\t') || s.at('\n') || s.at('\r') {
+		s.pos++
+	}
+	if s.pos == len(s.text) {
 		return 0
 	}
 	return s.text[s.pos]
 }
 
-func (s *scanner) space() {
-	for s.pos < len(s.text) && isSpace(s.text[s.pos]) {
-		s.pos++
-	}
-}
-
-func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
-
 // take consumes c, which must come next.
 func (s *scanner) take(c byte) {
-	if s.peek() != c {
-		s.fail("", notJSON)
+	if s.peek() == c {
+		s.pos++
 		return
 	}
-	s.pos++
+	s.fail("", notJSON)
 }
 
 // enter opens an array or object.
@@ -118,11 +147,22 @@ func (s *scanner) name() string {
 // string reads a string.
 func (s *scanner) string() string {
 	s.take('"')
+	return s.content()
+}
+
+// content reads a string whose opening quote was read.
+func (s *scanner) content() string {
 	if s.defect != nil {
 		return ""
 	}
-	escaped := false
 	text := s.text[s.pos:]
+	if s.plain {
+		if end := strings.IndexByte(text, '"'); end >= 0 {
+			s.pos += end + 1
+			return text[:end]
+		}
+	}
+	escaped := false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
 		case c == '"':
@@ -221,7 +261,7 @@ func hexEscape(s string) (rune, bool) {
 
 // number reads a number and returns its text.
 func (s *scanner) number() string {
-	s.space()
+	s.peek()
 	start := s.pos
 	if s.at('-') {
 		s.pos++

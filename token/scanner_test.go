@@ -28,8 +28,9 @@ func TestScannerKnowsJSON(t *testing.T) {
 		`[1}`: notJSON, `{`: notJSON, `{"a"}`: notJSON, `{"a":}`: notJSON, `{"a":1,}`: notJSON, `{a:1}`: notJSON,
 		`{1:1}`: notJSON, `{"a" 1}`: notJSON, `{"a":1 "b":2}`: notJSON, `{,}`: notJSON, `1 1`: notJSON, `1,`: notJSON,
 		"\ufeff1": notJSON, "\v1": notJSON, "\u00a01": notJSON, `//`: notJSON, "\x00": notJSON,
-		`1e400`: outOfRange, `{"a":1,"\u0061":2}`: duplicate, `"\ud800"`: badUnicode, `"\ud800\u0041"`: badUnicode, `"\ud800\n"`: badUnicode,
-		"\"\xff\"": badUnicode, strings.Repeat("[", maxDepth): tooDeep, strings.Repeat(`{"a":`, maxDepth): tooDeep,
+		`1e400`: outOfRange, `{"a":1,"\u0061":2}`: duplicate, `"\ud800"`: badUnicode, `"\ud800\u0041"`: badUnicode,
+		`"\ud800\n"`: badUnicode,
+		"\"\xff\"":   badUnicode, strings.Repeat("[", maxDepth): tooDeep, strings.Repeat(`{"a":`, maxDepth): tooDeep,
 	} {
 		s := newScanner("claims", bad)
 		s.depth = 1
@@ -37,6 +38,19 @@ func TestScannerKnowsJSON(t *testing.T) {
 		var d *defect
 		if err := s.end(); !errors.As(err, &d) || d.why != why {
 			t.Errorf("%q: read %q, %v, want %q", bad, value, err, why)
+		}
+	}
+}
+
+// TestIsPlain puts every byte into every place of a text, as the check looks at eight at a time.
+func TestIsPlain(t *testing.T) {
+	for at := range 17 {
+		for c := range 256 {
+			text := []byte("~ }!~ }!~ }!~ }!~")
+			text[at] = byte(c)
+			if want := c >= ' ' && c <= '~' && c != '\\'; isPlain(string(text)) != want {
+				t.Errorf("byte %#x at %d: plain is %v", c, at, !want)
+			}
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unique"
 
 	"github.com/authd-project/authd/revocation"
 )
@@ -58,6 +57,8 @@ type Verifier struct {
 	leeway      int64 // seconds
 	maxLife     int64 // seconds
 	cache       *cache
+	headers     *memo[header]        // of verified tokens, by their base64url form
+	clients     *memo[revocation.ID] // by client_id
 	now         func() time.Time
 }
 
@@ -80,7 +81,9 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 		cache: newCache(c.CacheBytes, [2]uint64{
 			binary.NativeEndian.Uint64(seed[:8]), binary.NativeEndian.Uint64(seed[8:]),
 		}),
-		now: c.Now,
+		headers: newMemo[header](),
+		clients: newMemo[revocation.ID](),
+		now:     c.Now,
 	}, nil
 }
 
@@ -161,7 +164,7 @@ func (v *Verifier) recheck(ctx context.Context, t *verified, now int64) error {
 		v.cache.drop(t)
 		return err
 	}
-	key, err := v.key(ctx, t.kid, t.alg)
+	key, err := v.key(ctx, t.header.kid, t.header.alg)
 	if err == nil && !sameKey(key, t.key) {
 		err = fmt.Errorf("%w: replaced", ErrUnknownKey)
 	}
@@ -171,36 +174,62 @@ func (v *Verifier) recheck(ctx context.Context, t *verified, now int64) error {
 	return err
 }
 
-// check decides about a token not seen before, in the order: size and encoding, header, key, signature, claims. Up to
-// the signature, all that an attacker can make us do is decode 8 KiB at most; claims are not looked at before they are
-// known to be the issuer's.
+// check decides about a token not seen before, in the order: size, header, key, signature, claims. All that an attacker
+// can make us do up to the signature is to decode one header; the claims are not decoded before they are known to be
+// the issuer's.
 func (v *Verifier) check(ctx context.Context, raw string, now int64) (*verified, error) {
-	parts, err := parse(raw)
+	parts, err := split(raw)
 	if err != nil {
 		return nil, err
 	}
-	h, err := decodeHeader(parts.header)
-	if err != nil {
-		return nil, err
-	}
-	alg := slices.Index(v.algorithms, h.alg)
-	if alg < 0 {
-		return nil, fmt.Errorf("%w: algorithm not accepted", ErrSignature)
+	h, known := v.headers.get(parts.header)
+	if !known {
+		if h, err = v.header(parts.header); err != nil {
+			return nil, err
+		}
 	}
 	key, err := v.key(ctx, h.kid, h.alg)
 	if err != nil {
 		return nil, err
 	}
-	if err := method(h.alg).Verify(parts.signed, parts.signature, key); err != nil {
+	signature, err := base64url.DecodeString(parts.signature)
+	if err != nil {
+		return nil, &defect{part: "signature", why: unencodedPart}
+	}
+	if err := method(h.alg).Verify(parts.signed, signature, key); err != nil {
 		return nil, fmt.Errorf("%w: does not match", ErrSignature)
 	}
-	t := &verified{raw: strings.Clone(raw), kid: unique.Make(h.kid).Value(), alg: v.algorithms[alg], key: key}
-	t.claims.KeyID = t.kid
-	if err := v.checkClaims(parts.payload, t, now); err != nil {
+	if !known {
+		v.headers.put(parts.header, h) // not before: others would crowd the memo
+	}
+	t := &verified{header: h, key: key}
+	t.claims.KeyID = h.kid
+	var text string
+	if t.raw, text, err = own(raw, parts.payload); err != nil {
 		return nil, err
 	}
-	t.ids = revocationClaims(&t.claims)
+	if err := v.checkClaims(text, t, now); err != nil {
+		return nil, err
+	}
+	t.ids = v.revocationClaims(&t.claims, h.id)
 	return t, nil
+}
+
+// header decodes and checks a header.
+func (v *Verifier) header(encoded string) (header, error) {
+	text, err := decodeText("header", encoded)
+	if err != nil {
+		return header{}, err
+	}
+	h, err := decodeHeader(text)
+	if err != nil {
+		return header{}, err
+	}
+	if !slices.Contains(v.algorithms, h.alg) {
+		return header{}, fmt.Errorf("%w: algorithm not accepted", ErrSignature)
+	}
+	h.id = revocation.IDOf(revocation.Key, h.kid)
+	return h, nil
 }
 
 // key finds the one key that may verify a token with this header.
@@ -218,9 +247,9 @@ func (v *Verifier) key(ctx context.Context, kid, alg string) (any, error) {
 }
 
 // checkClaims decodes the claims into t and checks all of them but revocation.
-func (v *Verifier) checkClaims(payload string, t *verified, now int64) error {
+func (v *Verifier) checkClaims(text string, t *verified, now int64) error {
 	c := &t.claims
-	if err := decodeClaims(payload, c); err != nil {
+	if err := decodeClaims(text, c, t.lists[:0]); err != nil {
 		return err
 	}
 	expires, issued := c.ExpiresAt.Unix(), c.IssuedAt.Unix()
@@ -255,15 +284,20 @@ func (t *verified) checkTime(now int64) error {
 	return nil
 }
 
-// revocationClaims computes the identifiers that revocations go by. A token without a session gets the ID of the empty
-// name there, which no session has.
-func revocationClaims(c *Claims) revocation.Claims {
+// revocationClaims computes the identifiers that revocations of a token go by. A token without a session gets the ID
+// of the empty name there, which no session has.
+func (v *Verifier) revocationClaims(c *Claims, key revocation.ID) revocation.Claims {
+	client, known := v.clients.get(c.ClientID)
+	if !known {
+		client = revocation.IDOf(revocation.Client, c.ClientID)
+		v.clients.put(c.ClientID, client)
+	}
 	return revocation.Claims{
 		Token:    revocation.IDOf(revocation.Token, c.ID),
 		Session:  revocation.IDOf(revocation.Session, c.SessionID),
 		Subject:  revocation.IDOf(revocation.Subject, c.Subject),
-		Client:   revocation.IDOf(revocation.Client, c.ClientID),
-		Key:      revocation.IDOf(revocation.Key, c.KeyID),
+		Client:   client,
+		Key:      key,
 		IssuedAt: c.IssuedAt.Unix(),
 	}
 }

@@ -40,12 +40,15 @@ func TestVerifierConfigNamesEverySetting(t *testing.T) {
 	_, err := token.NewVerifier(token.VerifierConfig{
 		Audience: []string{""}, Algorithms: []string{"none"}, Leeway: time.Minute, MaxLife: -1,
 	})
-	for _, setting := range []string{"issuer:", "audience:", "algorithms:", "keys:", "revocations:", "leeway", "max life"} {
+	for _, setting := range []string{
+		"issuer:", "audience:", "algorithms:", "keys:", "revocations:", "leeway", "max life",
+	} {
 		if err == nil || !strings.Contains(err.Error(), setting) {
 			t.Errorf("%q is not named in: %v", setting, err)
 		}
 	}
-	if _, err = token.NewVerifier(token.VerifierConfig{}); err == nil || !strings.Contains(err.Error(), "audience: required") {
+	_, err = token.NewVerifier(token.VerifierConfig{})
+	if err == nil || !strings.Contains(err.Error(), "audience: required") {
 		t.Errorf("no audience: %v", err)
 	}
 }
