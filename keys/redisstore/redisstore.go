@@ -50,16 +50,23 @@ type Config struct {
 
 // New returns a store. It does not talk to the server yet; it fails only for an invalid configuration.
 func New(c Config) (keys.Store, error) {
-	runner, err := redisscript.New(redisscript.Config{Client: c.Client, Replicas: c.Replicas, Timeout: c.Timeout})
-	errs := []error{err}
+	cell, err := newCell(c)
 	if c.Codec == nil || !c.Codec.Sealed() {
-		errs = append(errs, errors.New("codec: must seal, as a server outside the process must not hold a key in the clear"))
+		err = errors.Join(err, errors.New("codec: must seal, as a server outside the process must not hold a key in the clear"))
 	}
-	if c.ViewAge < 0 || c.Poll < 0 {
-		errs = append(errs, fmt.Errorf("view age %v, poll %v: must not be negative", c.ViewAge, c.Poll))
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("key store: %w", err)
+	}
+	return keys.NewStore(cell, c.Codec), nil
+}
+
+func newCell(c Config) (*cell, error) {
+	runner, err := redisscript.New(redisscript.Config{Client: c.Client, Replicas: c.Replicas, Timeout: c.Timeout})
+	if c.ViewAge < 0 || c.Poll < 0 {
+		err = errors.Join(err, fmt.Errorf("view age %v, poll %v: must not be negative", c.ViewAge, c.Poll))
+	}
+	if err != nil {
+		return nil, err
 	}
 	cell := &cell{
 		redis:   runner,
@@ -77,7 +84,7 @@ func New(c Config) (keys.Store, error) {
 	if cell.log == nil {
 		cell.log = slog.New(slog.DiscardHandler)
 	}
-	return keys.NewStore(cell, c.Codec), nil
+	return cell, nil
 }
 
 func newVersion() keys.Version { return keys.Version(rand.Text()) }

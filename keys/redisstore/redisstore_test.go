@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -82,6 +80,15 @@ func newStore(t testing.TB, c Config) keys.Store {
 		t.Fatal(err)
 	}
 	return s
+}
+
+func testCell(t *testing.T, client *redis.Client) *cell {
+	t.Helper()
+	c, err := newCell(Config{Client: client, Timeout: testTimeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // With only the rights that the package comment lists.
@@ -243,17 +250,41 @@ func TestUnconfirmed(t *testing.T) {
 	codec := keys.NewCodec(keys.GenerateKEK())
 	s := newStore(t, Config{Client: primary, Codec: codec, Replicas: 1, Timeout: time.Second})
 	claim(t, s)
-	if ring, _ := load(t, newStore(t, Config{Client: replica, Codec: codec})); ring.Term != 1 {
+	if ring, _ := load(t, newStore(t, Config{Client: connect(t, replica.Addr), Codec: codec})); ring.Term != 1 {
 		t.Errorf("the replica has %v after a confirmed claim", ring)
 	}
-	thaw := freeze(t, replica)
+	replica.Freeze()
 	_, err := s.Claim(t.Context(), "b")
 	if !errors.Is(err, keys.ErrUnavailable) || !errors.Is(err, redisscript.ErrUnconfirmed) {
 		t.Errorf("%v, want ErrUnavailable, not confirmed", err)
 	}
-	thaw()
+	replica.Thaw()
 	if next := claim(t, s); next != 3 {
 		t.Errorf("term %d after the unconfirmed one, want 3", next)
+	}
+}
+
+// A write whose answer was lost is sent again by the client, and finds itself done.
+func TestRepeatedWrite(t *testing.T) {
+	c := testCell(t, connect(t, testenv.Redis(t)))
+	for range 2 {
+		if written, now, err := c.write(t.Context(), "", "a", []byte("ring")); !written || now != "a" || err != nil {
+			t.Errorf("%v, now %q, %v; want it written", written, now, err)
+		}
+	}
+	if written, now, err := c.write(t.Context(), "", "b", []byte("ring")); written || now != "a" || err != nil {
+		t.Errorf("another: %v, now %q, %v; want it refused", written, now, err)
+	}
+}
+
+// Answers may overtake each other: the ring that was asked for later is the newer one.
+func TestSightsOvertakeEachOther(t *testing.T) {
+	c := testCell(t, connect(t, "127.0.0.1:1"))
+	now := time.Unix(1_700_000_000, 0)
+	c.see(sight{version: "new", at: now})
+	c.see(sight{version: "old", at: now.Add(-1)})
+	if last := c.last(); last.version != "new" {
+		t.Errorf("last seen %q, want the one that was asked for later", last.version)
 	}
 }
 
@@ -300,38 +331,21 @@ func errorOf[T any](_ T, err error) error          { return err }
 func errorOf2[T, U any](_ T, _ U, err error) error { return err }
 
 // replicated starts a primary with one replica that is in step with it.
-func replicated(t *testing.T) (primary, replica *redis.Client) {
+func replicated(t *testing.T) (primary *redis.Client, replica *testenv.RedisServer) {
 	t.Helper()
 	addr := testenv.Redis(t, "--repl-diskless-sync-delay", "0")
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	primary, replica = connect(t, addr), connect(t, testenv.Redis(t, "--replicaof", host, port))
+	replica = testenv.NewRedis(t, "--replicaof", host, port)
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
-	for !strings.Contains(replica.Info(ctx, "replication").Val(), "master_link_status:up") {
+	client := connect(t, replica.Addr)
+	for !strings.Contains(client.Info(ctx, "replication").Val(), "master_link_status:up") {
 		if ctx.Err() != nil {
 			t.Fatal("the replica does not come into step")
 		}
 	}
-	return primary, replica
-}
-
-// freeze stops a server's process without closing its connections, until thaw is called or the test ends.
-func freeze(t *testing.T, server *redis.Client) (thaw func()) {
-	t.Helper()
-	var pid int
-	for line := range strings.Lines(server.Info(t.Context(), "server").Val()) {
-		_, _ = fmt.Sscanf(line, "process_id:%d", &pid) // one line matches
-	}
-	if pid == 0 {
-		t.Fatal("the server does not tell its process id")
-	}
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	thaw = func() { _ = syscall.Kill(pid, syscall.SIGCONT) }
-	t.Cleanup(thaw)
-	return thaw
+	return connect(t, addr), replica
 }

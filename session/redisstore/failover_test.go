@@ -54,7 +54,7 @@ func wantEnded(t *testing.T, s session.Store, id session.ID) {
 
 // A client that has rotated is not logged out by a failover that does not know of it.
 func TestFailoverLosesRotations(t *testing.T) {
-	primary, replica := replicated(t)
+	primary, replica, _ := replicated(t)
 	old, promoted := newStore(t, Config{Client: primary}), newStore(t, Config{Client: replica})
 	n := create(t, newStore(t, Config{Client: primary, Replicas: 1}), 1)
 	promote(t, replica)
@@ -72,7 +72,7 @@ func TestFailoverLosesRotations(t *testing.T) {
 
 // An end that a failover has lost is made good by ending the session again, whoever does it and however often.
 func TestFailoverLosesEnd(t *testing.T) {
-	primary, replica := replicated(t)
+	primary, replica, _ := replicated(t)
 	old, promoted := newStore(t, Config{Client: primary}), newStore(t, Config{Client: replica})
 	n := create(t, newStore(t, Config{Client: primary, Replicas: 1}), 1)
 	promote(t, replica)
@@ -90,7 +90,7 @@ func TestFailoverLosesEnd(t *testing.T) {
 
 // What was confirmed survives the failover at once.
 func TestConfirmedSurvivesFailover(t *testing.T) {
-	primary, replica := replicated(t)
+	primary, replica, _ := replicated(t)
 	s := newStore(t, Config{Client: primary, Replicas: 1})
 	ended, reused, live, ofSubject := create(t, s, 1), create(t, s, 2), create(t, s, 3), create(t, s, 4)
 	if err := s.End(t.Context(), ended.ID); err != nil {
@@ -115,10 +115,10 @@ func TestConfirmedSurvivesFailover(t *testing.T) {
 // An end is not acknowledged while the replica lags, also not when it is repeated on another connection, where there is
 // nothing left to change. Refreshes go on.
 func TestUnconfirmed(t *testing.T) {
-	primary, replica := replicated(t)
+	primary, _, replica := replicated(t)
 	s := newStore(t, Config{Client: primary, Replicas: 1})
 	n, reused, ofSubject := create(t, s, 1), create(t, s, 2), create(t, s, 3)
-	thaw := freeze(t, replica)
+	replica.Freeze()
 	const timeout = 600 * time.Millisecond
 	another := func() *Store {
 		client := redis.NewClient(&redis.Options{Addr: primary.Options().Addr, ContextTimeoutEnabled: true})
@@ -143,7 +143,7 @@ func TestUnconfirmed(t *testing.T) {
 	if _, _, err := another().Refresh(t.Context(), reused.ID, 0, session.Use{}, limits); !errors.Is(err, redisscript.ErrUnconfirmed) {
 		t.Errorf("refresh that ends the session: %v, want it not confirmed", err)
 	}
-	thaw()
+	replica.Thaw()
 	for _, id := range []session.ID{n.ID, reused.ID, ofSubject.ID} {
 		if err := s.End(t.Context(), id); err != nil {
 			t.Errorf("once the replica is back: %v", err)

@@ -44,16 +44,16 @@ func TestUnavailable(t *testing.T) {
 
 // A server that hangs holds nobody for longer than the deadline, and once it goes on so does the store.
 func TestFrozenServer(t *testing.T) {
-	addr := testenv.Redis(t)
-	s := newStore(t, Config{Client: connect(t, addr), Timeout: 50 * time.Millisecond})
-	n := create(t, newStore(t, Config{Client: connect(t, addr)}), 1)
-	thaw := freeze(t, connect(t, addr))
+	server := testenv.NewRedis(t)
+	s := newStore(t, Config{Client: connect(t, server.Addr), Timeout: 50 * time.Millisecond})
+	n := create(t, newStore(t, Config{Client: connect(t, server.Addr)}), 1)
+	server.Freeze()
 	began := time.Now()
 	wantUnavailable(t, s, n.ID)
 	if took := time.Since(began); took > testTimeout/2 {
 		t.Errorf("six calls took %v", took)
 	}
-	thaw()
+	server.Thaw()
 	await(t, "the store answers again", func() bool {
 		_, err := s.Get(t.Context(), n.ID, limits)
 		return !errors.Is(err, session.ErrUnavailable)

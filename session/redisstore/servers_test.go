@@ -1,11 +1,9 @@
 package redisstore
 
 import (
-	"fmt"
 	"net"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -14,18 +12,19 @@ import (
 )
 
 // replicated starts a primary with one replica that is in step with it.
-func replicated(t *testing.T) (primary, replica *redis.Client) {
+func replicated(t *testing.T) (primary, replica *redis.Client, replicaServer *testenv.RedisServer) {
 	t.Helper()
 	addr := testenv.Redis(t, "--repl-diskless-sync-delay", "0")
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	primary, replica = connect(t, addr), connect(t, testenv.Redis(t, "--replicaof", host, port))
+	replicaServer = testenv.NewRedis(t, "--replicaof", host, port)
+	primary, replica = connect(t, addr), connect(t, replicaServer.Addr)
 	await(t, "the replica is in step", func() bool {
 		return strings.Contains(replica.Info(t.Context(), "replication").Val(), "master_link_status:up")
 	})
-	return primary, replica
+	return primary, replica, replicaServer
 }
 
 // promote makes a replica a primary of its own. What its primary accepts from now on is what a failover to a lagging
@@ -35,24 +34,6 @@ func promote(t *testing.T, replica *redis.Client) {
 	if err := replica.SlaveOf(t.Context(), "NO", "ONE").Err(); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// freeze stops a server's process without closing its connections, until thaw is called or the test ends.
-func freeze(t *testing.T, server *redis.Client) (thaw func()) {
-	t.Helper()
-	var pid int
-	for line := range strings.Lines(server.Info(t.Context(), "server").Val()) {
-		_, _ = fmt.Sscanf(line, "process_id:%d", &pid) // one line matches
-	}
-	if pid == 0 {
-		t.Fatal("the server does not tell its process id")
-	}
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	thaw = func() { _ = syscall.Kill(pid, syscall.SIGCONT) }
-	t.Cleanup(thaw)
-	return thaw
 }
 
 // lossy forwards connections to a server, and loses answers on demand.
