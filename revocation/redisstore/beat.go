@@ -5,6 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -12,15 +15,16 @@ import (
 
 // pulse is what a heartbeat brought back; see beat.lua.
 type pulse struct {
-	sent   time.Time
-	epoch  string
-	live   bool
-	beat   uint64
-	at     uint64 // ms of the server's clock
-	begun  bool
-	lost   string
-	peers  []string
-	proven bool // replicas have confirmed it
+	sent     time.Time
+	epoch    string
+	live     bool
+	beat     uint64
+	at       uint64 // ms of the server's clock
+	begun    bool
+	previous string
+	lost     string
+	peers    []string
+	proven   bool // replicas have confirmed it
 }
 
 // beat sends a heartbeat, and begins an epoch if the set has none that belongs to the server's data.
@@ -52,8 +56,11 @@ func (s *Store) beatUnless(ctx context.Context, skip func() bool) (pulse, error)
 	}
 	s.learn(p)
 	if s.cfg.Replicas > 0 && p.proven {
-		if _, err := s.server.call(ctx, confirmScript, p.epoch, p.beat, p.at); err != nil {
-			return p, fmt.Errorf("publishing a heartbeat: %w", err)
+		err := s.server.roundTrip(ctx, 0, func(ctx context.Context, q pipe) {
+			q.run(ctx, confirmScript, p.epoch, p.beat, p.at)
+		})
+		if err != nil {
+			return pulse{}, fmt.Errorf("publishing a heartbeat: %w", err)
 		}
 	}
 	return p, nil
@@ -85,7 +92,7 @@ func (s *Store) sendBeat(ctx context.Context, name, remembered string, first boo
 	a := answerOf(answered)
 	p := pulse{
 		sent: sent, epoch: a.text(), live: a.number() == 1, beat: a.number(), at: a.number(), begun: a.number() == 1,
-		lost: a.text(),
+		previous: a.text(), lost: a.text(),
 	}
 	for len(a.values) > 0 {
 		p.peers = append(p.peers, a.text())
@@ -104,12 +111,15 @@ func (s *Store) sendBeat(ctx context.Context, name, remembered string, first boo
 func (s *Store) beatArgs(name, remembered string, first bool) []any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	firstArg := 0
+	firstArg, held := 0, ""
 	if first {
 		firstArg = 1
 	}
+	if len(s.held) > 0 {
+		held = "," + strings.Join(s.held, ",") + ","
+	}
 	args := []any{
-		s.id, s.cfg.Lease.Milliseconds(), s.pulse.epoch, s.writtenBack, s.held, s.cfg.Replicas, name, remembered, firstArg,
+		s.id, s.cfg.Lease.Milliseconds(), s.pulse.epoch, s.writtenBack, held, s.cfg.Replicas, name, remembered, firstArg,
 	}
 	for _, peer := range s.pulse.peers {
 		args = append(args, peer)
@@ -122,12 +132,8 @@ func (s *Store) learn(p pulse) {
 	s.mu.Lock()
 	was := s.pulse
 	s.pulse = p
-	// Once the mirror has read the live set of this epoch, this process can vouch for it: nothing is lost that it does
-	// not hold, but for what came since its latest read and whose writer is gone as well. What is to be remembered comes
-	// first, so that nobody vouches for less than is remembered.
-	if m := s.cfg.Mirror.Status(); p.live && m.Position.Epoch == p.epoch && !m.AsOf.IsZero() &&
-		(s.cfg.Memory == nil || s.remembered == p.epoch) {
-		s.held = p.epoch
+	if m := s.cfg.Mirror.Status(); p.live && m.Position.Epoch == p.epoch && !m.AsOf.IsZero() {
+		s.hold(p.epoch)
 	}
 	s.mu.Unlock()
 
@@ -135,6 +141,21 @@ func (s *Store) learn(p pulse) {
 		s.kick()
 	}
 	s.report(was, p)
+}
+
+// maxHeld is how many epochs a process vouches for: as many as may begin, one upon the other, before Memory has heard of
+// any.
+const maxHeld = 16
+
+// hold notes that this process holds the set of an epoch: it has read it from the live set, or has written back to it
+// and held the one before. Nothing is lost then that it does not hold, but for what came since its mirror's latest read
+// and whose writer is gone as well. The caller has the lock.
+func (s *Store) hold(epoch string) {
+	if slices.Contains(s.held, epoch) {
+		return
+	}
+	s.held = append(s.held, epoch)
+	s.held = s.held[max(0, len(s.held)-maxHeld):]
 }
 
 // kick has Run do its round now.
@@ -149,8 +170,12 @@ func (s *Store) kick() {
 func (s *Store) report(was, p pulse) {
 	log := s.cfg.Logger
 	if p.epoch != was.epoch {
-		log.Warn("revocation set: new epoch; it is live once every authd has written back what it holds",
-			"epoch", p.epoch, "was", was.epoch, "begun_here", p.begun)
+		level := slog.LevelWarn
+		if was.epoch == "" {
+			level = slog.LevelInfo // this process has just started
+		}
+		log.Log(context.Background(), level, "revocation set: new epoch; it is live once every authd has written back what"+
+			" it holds", "epoch", p.epoch, "was", was.epoch, "begun_here", p.begun)
 	}
 	if p.live && (!was.live || p.epoch != was.epoch) {
 		log.Info("revocation set is live", "epoch", p.epoch, "peers", len(p.peers))

@@ -74,7 +74,7 @@ type follower struct {
 	feed      *Feed
 	apply     func(revocation.Batch) error
 	at        revocation.Position
-	tailing   bool // the last round found the stream to go on where at is
+	wait      time.Duration // how long the next read may block; zero until the follower has caught up
 	sightings sightings
 	entries   []revocation.Entry // scratch
 }
@@ -82,7 +82,7 @@ type follower struct {
 // errGap is a stream whose numbers are not dense. Status would have told; it is found by reading too.
 var errGap = errors.New("changes are missing from the stream")
 
-// round asks where the set is and reads what is new: in one round trip, once it is known where to read.
+// round asks where the set is and reads what is new, in one round trip.
 func (t *follower) round(ctx context.Context) error {
 	sent := t.feed.now()
 	s, changes, err := t.read(ctx)
@@ -91,17 +91,14 @@ func (t *follower) round(ctx context.Context) error {
 	}
 	switch {
 	case s.epoch == "": // lost, and no authd has begun a new epoch yet
-		t.tailing = false
+		t.wait = 0
 		if err := t.apply(revocation.Batch{}); err != nil {
 			return err
 		}
 		return pause(ctx, block/2)
 	case s.epoch != t.at.Epoch || !s.holds(t.at.Seq):
-		t.tailing, t.sightings = false, nil
+		t.wait, t.sightings = 0, nil
 		return t.snapshot(ctx, s)
-	case !t.tailing:
-		t.tailing = true
-		return nil
 	}
 	return t.deliver(s, sent, changes)
 }
@@ -110,22 +107,21 @@ func (t *follower) round(ctx context.Context) error {
 func (t *follower) read(ctx context.Context) (status, []redis.XMessage, error) {
 	var where *redis.Cmd
 	var changes *redis.XStreamSliceCmd
-	wait := time.Duration(0)
-	if t.tailing {
-		wait = block
-	}
-	err := t.feed.server.roundTrip(ctx, wait, func(ctx context.Context, p pipe) {
+	err := t.feed.server.roundTrip(ctx, t.wait, func(ctx context.Context, p pipe) {
 		where = p.run(ctx, statusScript)
-		if t.tailing {
-			id := strconv.FormatUint(t.at.Seq, 10) + "-0"
-			changes = p.XRead(ctx, &redis.XReadArgs{Streams: []string{changesKey, id}, Count: page, Block: block})
+		args := redis.XReadArgs{
+			Streams: []string{changesKey, strconv.FormatUint(t.at.Seq, 10) + "-0"}, Count: page, Block: t.wait,
 		}
+		if t.wait == 0 {
+			args.Block = -1 // do not block; zero would be for ever
+		}
+		changes = p.XRead(ctx, &args)
 	})
 	if err != nil {
 		return status{}, nil, err
 	}
 	s, err := statusOf(where)
-	if err != nil || changes == nil || len(changes.Val()) == 0 {
+	if err != nil || len(changes.Val()) == 0 {
 		return s, nil, err
 	}
 	return s, changes.Val()[0].Messages, nil
@@ -140,7 +136,7 @@ func (t *follower) deliver(s status, sent time.Time, changes []redis.XMessage) e
 		e, err := changeOf(m, seq+1)
 		if errors.Is(err, errGap) {
 			t.feed.log.Warn("revocation feed: reading everything again", "err", err, "position", t.at.String())
-			t.at, t.tailing = revocation.Position{}, false
+			t.at, t.wait = revocation.Position{}, 0
 			return nil
 		}
 		if err != nil {
@@ -156,6 +152,14 @@ func (t *follower) deliver(s status, sent time.Time, changes []redis.XMessage) e
 		b.Position = t.at
 	}
 	b.AsOf = t.proof(s, sent)
+	switch {
+	case seq < s.seq: // there is more
+		t.wait = 0
+	case s.live:
+		t.wait = block
+	default: // it may go live at any moment
+		t.wait = block / 5
+	}
 	return t.apply(b)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/authd-project/authd/revocation"
@@ -93,7 +94,7 @@ func (k *keeper) round(ctx context.Context) error {
 		return err
 	}
 	if s.needsWriteBack(p.epoch) {
-		if err := k.writeBack(ctx, p.epoch); err != nil {
+		if err := k.writeBack(ctx, p); err != nil {
 			return err
 		}
 		if p, err = s.beat(ctx); err != nil {
@@ -116,23 +117,13 @@ func (s *Store) needsWriteBack(epoch string) bool {
 
 // writeBack adds everything this process holds to the set of a new epoch. Where nothing was lost, it changes nothing.
 // Replicas need not confirm it: whatever is lost again comes with another epoch, and is written back again.
-func (k *keeper) writeBack(ctx context.Context, epoch string) error {
+func (k *keeper) writeBack(ctx context.Context, p pulse) error {
 	s := k.store
-	if err := s.checkServer(ctx); err != nil {
+	if err := s.refuseEviction(ctx); err != nil {
 		return err
 	}
-	lost, compared := 0, 0
-	for page := range pages(s.everything(), perTrip) {
-		news, err := s.write(ctx, epoch, page, 0)
-		k.restored = append(k.restored, news...)
-		lost, compared = lost+len(news), compared+len(page)
-		s.countRestored(len(news))
-		if err != nil {
-			return fmt.Errorf("writing back revocations: %w", err)
-		}
-	}
-	if lost > 0 {
-		s.cfg.Logger.Warn("wrote back revocations that redis had lost", "entries", lost, "of", compared, "epoch", epoch)
+	if err := k.restore(ctx, p.epoch); err != nil {
+		return fmt.Errorf("writing back revocations: %w", err)
 	}
 	if s.cfg.Restored != nil && len(k.restored) > 0 {
 		if err := s.cfg.Restored(ctx, k.restored); err != nil {
@@ -141,8 +132,38 @@ func (k *keeper) writeBack(ctx context.Context, epoch string) error {
 	}
 	k.restored = nil
 	s.mu.Lock()
-	s.writtenBack = epoch
+	defer s.mu.Unlock()
+	s.writtenBack = p.epoch
+	if slices.Contains(s.held, p.previous) {
+		s.hold(p.epoch)
+	}
+	return nil
+}
+
+// restore writes the entries back. An entry is pending until it is in the mirror, so what is pending comes first.
+func (k *keeper) restore(ctx context.Context, epoch string) error {
+	s := k.store
+	s.mu.Lock()
+	mine := s.pending.all(s.cfg.Now())
 	s.mu.Unlock()
+	news, err := s.write(ctx, epoch, mine, 0)
+	k.restored = append(k.restored, news...) // but not lost: they were not acknowledged
+	if err != nil {
+		return err
+	}
+	lost, compared := 0, 0
+	for page := range pages(s.cfg.Mirror.All(), perTrip) {
+		news, err := s.write(ctx, epoch, page, 0)
+		k.restored = append(k.restored, news...)
+		lost, compared = lost+len(news), compared+len(page)
+		s.countRestored(len(news))
+		if err != nil {
+			return err
+		}
+	}
+	if lost > 0 {
+		s.cfg.Logger.Warn("wrote back revocations that redis had lost", "entries", lost, "of", compared, "epoch", epoch)
+	}
 	return nil
 }
 
@@ -150,27 +171,6 @@ func (s *Store) countRestored(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.restored += uint64(n)
-}
-
-// everything yields the unexpired entries that this process holds. An entry is in pending until it is in the mirror, so
-// pending comes first.
-func (s *Store) everything() iter.Seq[revocation.Entry] {
-	s.mu.Lock()
-	mine := s.pending.all()
-	s.mu.Unlock()
-	now := s.cfg.Now()
-	return func(yield func(revocation.Entry) bool) {
-		for _, e := range mine {
-			if !e.Expired(now) && !yield(e) {
-				return
-			}
-		}
-		for e := range s.cfg.Mirror.All() {
-			if !yield(e) {
-				return
-			}
-		}
-	}
 }
 
 // pages collects entries into pages, each valid until the next.
@@ -207,12 +207,13 @@ func (s *Store) addPending(ctx context.Context) error {
 	return nil
 }
 
-// remember has Memory know of the live epoch.
+// remember has Memory know of the live epoch, once this process holds its set: after a loss, somebody who can make it
+// good must be known to.
 func (s *Store) remember(ctx context.Context, p pulse) error {
 	s.mu.Lock()
-	known := s.remembered
+	needed := p.live && s.remembered != p.epoch && slices.Contains(s.held, p.epoch)
 	s.mu.Unlock()
-	if s.cfg.Memory == nil || !p.live || known == p.epoch {
+	if s.cfg.Memory == nil || !needed {
 		return nil
 	}
 	if err := s.cfg.Memory.RememberEpoch(ctx, p.epoch); err != nil {

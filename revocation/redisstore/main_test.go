@@ -126,3 +126,19 @@ func names(prefix string, n int) (list []string) {
 	}
 	return list
 }
+
+// startMirror runs a mirror until the test ends.
+func startMirror(t testing.TB, feed revocation.Feed) *revocation.Mirror {
+	t.Helper()
+	m := revocation.NewMirror(revocation.MirrorConfig{MaxStaleness: bound})
+	ctx, cancel := context.WithCancel(context.Background())
+	var jobs errgroup.Group
+	jobs.Go(func() error { return m.Run(ctx, feed) })
+	t.Cleanup(func() {
+		cancel()
+		if err := jobs.Wait(); err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return m
+}

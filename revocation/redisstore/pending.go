@@ -53,10 +53,12 @@ func (p pending) done(entries []revocation.Entry) {
 	}
 }
 
-// all returns every entry.
-func (p pending) all() (list []revocation.Entry) {
+// all returns every unexpired entry.
+func (p pending) all(now time.Time) (list []revocation.Entry) {
 	for _, e := range p {
-		list = append(list, e.entry)
+		if !e.entry.Expired(now) {
+			list = append(list, e.entry)
+		}
 	}
 	return list
 }

@@ -69,20 +69,21 @@ func (p pipe) run(ctx context.Context, s script, args ...any) *redis.Cmd {
 // roundTrip sends what build queues over one connection and returns the first error among the answers; no answer in
 // time to a command that blocks is none. The server may be asked twice, so commands must bear to be run again.
 func (s server) roundTrip(ctx context.Context, block time.Duration, build func(context.Context, pipe)) error {
+	err := s.attempt(ctx, block, false, build)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		err = s.attempt(ctx, block, true, build)
+	}
+	return err
+}
+
+// attempt has a deadline of its own: what follows a script that the server does not know may block for most of it.
+func (s server) attempt(ctx context.Context, block time.Duration, full bool, build func(context.Context, pipe)) error {
 	ctx, cancel := context.WithTimeout(ctx, block+s.timeout)
 	defer cancel()
-	full := false
 	for {
 		err := s.send(ctx, full, build)
-		switch {
-		case err == nil:
-			return nil
-		case redis.HasErrorPrefix(err, "NOSCRIPT") && !full:
-			full = true
-			continue
-		}
 		cluster, isCluster := s.client.(*redis.ClusterClient)
-		if !isCluster {
+		if err == nil || !isCluster {
 			return err
 		}
 		cluster.ReloadState(ctx) // whatever it was, the next call should know the layout as it is then

@@ -34,11 +34,11 @@ type Store struct {
 	kicked  chan struct{} // holds a value when Run should not wait for the next heartbeat
 
 	mu          sync.Mutex
-	pulse       pulse   // of the latest heartbeat
-	writtenBack string  // the epoch under which everything held has been written back
-	held        string  // the latest epoch whose live set the mirror has held in full
-	remembered  string  // what Memory has
-	pending     pending // entries that Add was called with and has not acknowledged
+	pulse       pulse    // of the latest heartbeat
+	writtenBack string   // the epoch under which everything held has been written back
+	held        []string // epochs whose set this process holds
+	remembered  string   // what Memory has
+	pending     pending  // entries that Add was called with and has not acknowledged
 	restored    uint64
 }
 
@@ -61,7 +61,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		cfg: cfg, server: server, feed: feed, id: rand.Text(), pending: pending{},
 		beating: make(chan struct{}, 1), kicked: make(chan struct{}, 1),
 	}
-	if err := s.checkServer(ctx); err != nil {
+	if err := errors.Join(s.refuseEviction(ctx), s.warnOfReplicas(ctx)); err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
 	if _, err := s.beat(ctx); err != nil {
@@ -221,25 +221,38 @@ func enough(confirmed *redis.Cmd, replicas int) error {
 	return nil
 }
 
-// checkServer refuses a server that forgets by itself, and warns of one that is less safe than it could be.
-func (s *Store) checkServer(ctx context.Context) error {
-	var memory, replication *redis.StringCmd
-	err := s.server.roundTrip(ctx, 0, func(ctx context.Context, p pipe) {
-		memory, replication = p.Info(ctx, "memory"), p.Info(ctx, "replication")
-	})
+// refuseEviction returns an error for a server that forgets by itself.
+func (s *Store) refuseEviction(ctx context.Context) error {
+	info, err := s.info(ctx, "memory")
 	if err != nil {
-		return unavailable("asking the server about itself", err)
+		return err
 	}
-	policy := infoField(memory.Val(), "maxmemory_policy")
-	if policy != "" && policy != "noeviction" {
+	if policy := infoField(info, "maxmemory_policy"); policy != "" && policy != "noeviction" {
 		return fmt.Errorf("maxmemory-policy %s: %w", policy, ErrEvicts)
 	}
-	replicas := infoField(replication.Val(), "connected_slaves")
-	if s.cfg.Replicas == 0 && replicas != "" && replicas != "0" {
+	return nil
+}
+
+// warnOfReplicas tells when there are replicas that the configuration does not count on.
+func (s *Store) warnOfReplicas(ctx context.Context) error {
+	info, err := s.info(ctx, "replication")
+	if err != nil {
+		return err
+	}
+	if n := infoField(info, "connected_slaves"); s.cfg.Replicas == 0 && n != "" && n != "0" {
 		s.cfg.Logger.Warn("redis has replicas, but revocations do not wait for them: a primary that was cut off and replaced"+
-			" would be believed", "replicas", replicas)
+			" would be believed", "replicas", n)
 	}
 	return nil
+}
+
+func (s *Store) info(ctx context.Context, section string) (string, error) {
+	var cmd *redis.StringCmd
+	err := s.server.roundTrip(ctx, 0, func(ctx context.Context, p pipe) { cmd = p.Info(ctx, section) })
+	if err != nil {
+		return "", unavailable("asking redis about itself", err)
+	}
+	return cmd.Val(), nil
 }
 
 // infoField returns a field of an answer to INFO, or "".

@@ -1,0 +1,127 @@
+package redisstore_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/authd-project/authd/internal/testenv"
+	"github.com/authd-project/authd/revocation"
+	"github.com/authd-project/authd/revocation/redisstore"
+)
+
+func TestRefusedConfigurations(t *testing.T) {
+	t.Parallel()
+	addr := testenv.Redis(t)
+	good := redisstore.Config{Client: connect(t, addr), Mirror: revocation.NewMirror(revocation.MirrorConfig{}), Memory: &memory{}}
+	if _, err := redisstore.Open(t.Context(), good); err != nil {
+		t.Fatal(err)
+	}
+	deaf := redis.NewClient(&redis.Options{Addr: addr})
+	short := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, ReadTimeout: 100 * time.Millisecond})
+	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": addr}})
+	t.Cleanup(func() { _ = errors.Join(deaf.Close(), short.Close(), ring.Close()) })
+	for name, spoil := range map[string]func(*redisstore.Config){
+		"no client":          func(c *redisstore.Config) { c.Client = nil },
+		"client ignores ctx": func(c *redisstore.Config) { c.Client = deaf },
+		"client gives up":    func(c *redisstore.Config) { c.Client = short },
+		"ring":               func(c *redisstore.Config) { c.Client = ring },
+		"no mirror":          func(c *redisstore.Config) { c.Mirror = nil },
+		"negative replicas":  func(c *redisstore.Config) { c.Replicas = -1 },
+		"negative timeout":   func(c *redisstore.Config) { c.Timeout = -1 },
+		"negative lease":     func(c *redisstore.Config) { c.Lease = -1 },
+	} {
+		c := good
+		spoil(&c)
+		if _, err := redisstore.Open(t.Context(), c); err == nil || errors.Is(err, revocation.ErrUnavailable) {
+			t.Errorf("%s: got %v, want a refusal", name, err)
+		}
+	}
+	if _, err := redisstore.NewFeed(deaf, redisstore.FeedConfig{}); err == nil {
+		t.Error("NewFeed takes a client that ignores contexts")
+	}
+	if _, err := redisstore.NewChecker(deaf, redisstore.CheckerConfig{}); err == nil {
+		t.Error("NewChecker takes a client that ignores contexts")
+	}
+	if _, err := redisstore.NewChecker(connect(t, addr), redisstore.CheckerConfig{MaxStaleness: -1}); err == nil {
+		t.Error("NewChecker takes a negative bound")
+	}
+}
+
+// A server that evicts is refused at the start, and when a loss brings one.
+func TestEvictingServer(t *testing.T) {
+	t.Parallel()
+	client := connect(t, testenv.Redis(t))
+	a := startAuthd(t, redisstore.Config{Client: client, Memory: &memory{}})
+	eventually(t, "live set", isLive(a))
+	if err := client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := redisstore.Open(t.Context(), redisstore.Config{
+		Client: client, Mirror: revocation.NewMirror(revocation.MirrorConfig{}),
+	})
+	if !errors.Is(err, redisstore.ErrEvicts) {
+		t.Errorf("Open returned %v, want %v", err, redisstore.ErrEvicts)
+	}
+	was := a.store.Stats().Epoch
+	flush(t, client)
+	awaitNewEpoch(t, a, was)
+	checker := newChecker(t, client)
+	if err := checker.Check(t.Context(), live); !errors.Is(err, revocation.ErrUnavailable) {
+		t.Errorf("a set on a server that evicts is live: %v", err)
+	}
+	if err := client.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "live set", isLive(a))
+}
+
+// Every call has a deadline, every error of the server is ErrUnavailable, and nothing that was asked for is given up.
+func TestServerDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	proxy := testenv.NewProxy(t, testenv.Redis(t))
+	client := connect(t, proxy.Addr)
+	a := startAuthd(t, redisstore.Config{Client: client, Memory: &memory{}, Timeout: 200 * time.Millisecond})
+	checker, err := redisstore.NewChecker(client, redisstore.CheckerConfig{Timeout: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "live set", isLive(a))
+	proxy.Swallow()
+	e, claims := session("revoked")
+	begun := time.Now()
+	if err := a.store.Add(t.Context(), e); !errors.Is(err, revocation.ErrUnavailable) {
+		t.Errorf("Add returned %v", err)
+	}
+	if err := checker.Check(t.Context(), claims); !errors.Is(err, revocation.ErrUnavailable) {
+		t.Errorf("Check returned %v", err)
+	}
+	if _, err := redisstore.Open(t.Context(), redisstore.Config{
+		Client: client, Mirror: revocation.NewMirror(revocation.MirrorConfig{}), Timeout: 200 * time.Millisecond,
+	}); !errors.Is(err, revocation.ErrUnavailable) {
+		t.Errorf("Open returned %v", err)
+	}
+	if took := time.Since(begun); took > patience {
+		t.Errorf("three calls with a timeout of 200ms took %v", took)
+	}
+	proxy.Pass()
+	eventually(t, "nothing pending", func() bool { return a.store.Stats().Pending == 0 })
+	eventually(t, "checker that denies", func() bool { return denied(checker, claims) })
+}
+
+func TestStats(t *testing.T) {
+	t.Parallel()
+	client := connect(t, testenv.Redis(t))
+	remembered := &memory{}
+	a := startAuthd(t, redisstore.Config{Client: client, Memory: remembered})
+	b := startAuthd(t, redisstore.Config{Client: client, Memory: remembered})
+	eventually(t, "peers", func() bool { return a.store.Stats().Peers == 1 && b.store.Stats().Peers == 1 })
+	s := a.store.Stats()
+	if s.Epoch == "" || s.Lost != "" || s.Pending != 0 || s.Restored != 0 || s.Age < 0 || s.Age > patience {
+		t.Errorf("got %+v", s)
+	}
+	b.stop()
+	eventually(t, "peer that has left", func() bool { return a.store.Stats().Peers == 0 })
+}

@@ -1,0 +1,324 @@
+package redisstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/authd-project/authd/revocation"
+	"github.com/authd-project/authd/revocation/redisstore"
+)
+
+// bound is how stale a verifier may be in these tests. It leaves room for one missed round and a busy machine.
+const bound = 2 * time.Second
+
+// ledger is what the witnesses know: which revocations were acknowledged, and when at the latest.
+type ledger struct {
+	mu     sync.Mutex
+	acked  []ack
+	tried  []revocation.Claims // every revocation that was asked for
+	failed int                 // not acknowledged
+}
+
+type ack struct {
+	claims revocation.Claims
+	at     time.Time
+}
+
+// revoke adds the revocation of a new session and enters it.
+func (l *ledger) revoke(ctx context.Context, store *redisstore.Store, name string) error {
+	e, claims := session(name)
+	l.mu.Lock()
+	l.tried = append(l.tried, claims)
+	l.mu.Unlock()
+	err := store.Add(ctx, e)
+	at := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		l.failed++
+		return err
+	}
+	l.acked = append(l.acked, ack{claims, at})
+	return nil
+}
+
+// sample returns the latest acknowledgements and some random ones.
+func (l *ledger) sample() (list []ack) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	const latest, random = 40, 40
+	list = append(list, l.acked[max(0, len(l.acked)-latest):]...)
+	for range min(random, len(l.acked)) {
+		list = append(list, l.acked[rand.IntN(len(l.acked))])
+	}
+	return list
+}
+
+// witness checks what has been acknowledged, again and again.
+type witness struct {
+	name    string
+	t       testing.TB
+	ledger  *ledger
+	allowed int // live tokens that passed
+	denied  int // revoked ones that did not
+	unknown int // answers that it could not tell
+}
+
+var live = revocation.Claims{Session: revocation.IDOf(revocation.Session, "never revoked"), IssuedAt: time.Now().Unix()}
+
+// judge asserts R1 (with the given bound) and V7 on a sample.
+func (w *witness) judge(c revocation.Checker, within time.Duration) {
+	for _, a := range w.ledger.sample() {
+		asked := time.Now()
+		switch err := c.Check(context.Background(), a.claims); {
+		case err == nil && asked.Sub(a.at) > within:
+			w.t.Errorf("%s: accepts a session %v after its revocation was acknowledged", w.name, asked.Sub(a.at))
+		case errors.Is(err, revocation.ErrRevoked):
+			w.denied++
+		case err != nil && !errors.Is(err, revocation.ErrUnavailable):
+			w.t.Errorf("%s: %v", w.name, err)
+		case err != nil:
+			w.unknown++
+		}
+	}
+	switch err := c.Check(context.Background(), live); {
+	case err == nil:
+		w.allowed++
+	case !errors.Is(err, revocation.ErrUnavailable):
+		w.t.Errorf("%s: refuses a session that is not revoked: %v", w.name, err)
+	}
+}
+
+// judgeProof asserts R2: a mirror that vouches for a moment holds all that had been acknowledged by then. The proof is
+// read first, as a later one says nothing about an earlier look.
+func (w *witness) judgeProof(m *revocation.Mirror) {
+	proof := m.Status().AsOf
+	for _, a := range w.ledger.sample() {
+		switch {
+		case !a.at.Before(proof):
+			w.unknown++
+		case denied(m, a.claims):
+			w.denied++
+		default:
+			w.t.Errorf("%s: vouches for a moment %v after a revocation that it does not hold was acknowledged",
+				w.name, proof.Sub(a.at))
+		}
+	}
+}
+
+// scenario is two authds that revoke, and witnesses of every kind that verify, while something happens to Redis.
+type scenario struct {
+	t      testing.TB
+	dial   func(testing.TB) redis.UniversalClient
+	ledger ledger
+	authds []*authd
+	long   *revocation.Mirror // of a service that runs all the time
+	online *redisstore.Checker
+	check  []*witness
+	jobs   errgroup.Group
+	end    context.CancelFunc
+}
+
+func newScenario(t testing.TB, replicas int, dial func(testing.TB) redis.UniversalClient) *scenario {
+	t.Helper()
+	s := &scenario{t: t, dial: dial}
+	remembered := &memory{}
+	for range 2 {
+		s.authds = append(s.authds, startAuthd(t, redisstore.Config{Client: dial(t), Replicas: replicas, Memory: remembered}))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.end = cancel
+	t.Cleanup(func() {
+		cancel()
+		_ = s.jobs.Wait() // they return nil
+	})
+	s.long = revocation.NewMirror(revocation.MirrorConfig{MaxStaleness: bound})
+	s.jobs.Go(func() error { return s.long.Run(ctx, s.feed()) })
+	var err error
+	if s.online, err = redisstore.NewChecker(dial(t), redisstore.CheckerConfig{MaxStaleness: bound}); err != nil {
+		t.Fatal(err)
+	}
+	s.settled()
+
+	onlineBound := time.Duration(0) // the server itself is asked
+	if replicas > 0 {
+		onlineBound = bound // it may have been replaced
+	}
+	s.watch(ctx, "long-lived mirror", func(w *witness) { w.judge(s.long, bound); w.judgeProof(s.long) })
+	for i := range 4 { // which share round trips
+		s.watch(ctx, fmt.Sprint("online ", i), func(w *witness) { w.judge(s.online, onlineBound) })
+	}
+	s.reborn(ctx)
+	for i, a := range s.authds {
+		s.watch(ctx, fmt.Sprint("authd ", i), func(w *witness) { w.judgeProof(a.mirror) })
+		s.write(ctx, i)
+	}
+	s.traffic()
+	return s
+}
+
+// traffic waits until there has been some more.
+func (s *scenario) traffic() {
+	s.t.Helper()
+	const more = 100
+	had := s.ledger.count()
+	eventually(s.t, "traffic", func() bool { return s.ledger.count() >= had+more })
+}
+
+func (s *scenario) feed() *redisstore.Feed {
+	s.t.Helper()
+	feed, err := redisstore.NewFeed(s.dial(s.t), redisstore.FeedConfig{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return feed
+}
+
+// pace is how long a job rests between two steps, so that the machine has time for the others.
+const pace = 10 * time.Millisecond
+
+// watch has a witness look until ctx ends.
+func (s *scenario) watch(ctx context.Context, name string, look func(*witness)) {
+	w := &witness{name: name, t: s.t, ledger: &s.ledger}
+	s.check = append(s.check, w)
+	s.jobs.Go(func() error {
+		every(ctx, pace, func() { look(w) })
+		return nil
+	})
+}
+
+// reborn watches mirrors that start in the middle of whatever happens.
+func (s *scenario) reborn(ctx context.Context) {
+	feed := s.feed()
+	w := &witness{name: "reborn mirror", t: s.t, ledger: &s.ledger}
+	s.check = append(s.check, w)
+	s.jobs.Go(func() error {
+		for ctx.Err() == nil {
+			life, cancel := context.WithTimeout(ctx, 1200*time.Millisecond)
+			m := revocation.NewMirror(revocation.MirrorConfig{MaxStaleness: bound})
+			var jobs errgroup.Group
+			jobs.Go(func() error { return m.Run(life, feed) })
+			every(life, pace, func() { w.judge(m, bound); w.judgeProof(m) })
+			cancel()
+			if err := jobs.Wait(); err != nil {
+				s.t.Errorf("Run: %v", err)
+			}
+		}
+		return nil
+	})
+}
+
+// write has an authd revoke sessions until ctx ends.
+func (s *scenario) write(ctx context.Context, i int) {
+	const writers = 2
+	for w := range writers {
+		s.jobs.Go(func() error {
+			n := 0
+			every(ctx, pace/2, func() {
+				n++
+				err := s.ledger.revoke(context.WithoutCancel(ctx), s.authds[i].store, fmt.Sprint(i, "/", w, "/", n))
+				if err != nil && !errors.Is(err, revocation.ErrUnavailable) {
+					s.t.Errorf("Add: %v", err)
+				}
+			})
+			return nil
+		})
+	}
+}
+
+func every(ctx context.Context, period time.Duration, do func()) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			do()
+		}
+	}
+}
+
+// settled waits until everything works: a revocation is acknowledged and denied everywhere, and what is not revoked
+// passes everywhere.
+func (s *scenario) settled() {
+	s.t.Helper()
+	n := 0
+	eventually(s.t, "acknowledged revocation", func() bool {
+		n++
+		return s.ledger.revoke(s.t.Context(), s.authds[n%2].store, fmt.Sprint("settled", time.Now().UnixNano())) == nil
+	})
+	s.ledger.mu.Lock()
+	last := s.ledger.acked[len(s.ledger.acked)-1]
+	s.ledger.mu.Unlock()
+	for name, c := range s.checkers() {
+		eventually(s.t, name+" that denies what is revoked", func() bool { return denied(c, last.claims) })
+		eventually(s.t, name+" that accepts what is not", func() bool { return c.Check(s.t.Context(), live) == nil })
+	}
+}
+
+func (s *scenario) checkers() map[string]revocation.Checker {
+	return map[string]revocation.Checker{
+		"long-lived mirror": s.long, "online check": s.online, "authd 0": s.authds[0].mirror, "authd 1": s.authds[1].mirror,
+	}
+}
+
+// finish ends the traffic and looks at everything: what was acknowledged is denied everywhere, also by a mirror that
+// starts now, and what was not acknowledged is applied in the end (V8).
+func (s *scenario) finish() {
+	s.t.Helper()
+	s.settled()
+	s.traffic()
+	s.end()
+	if err := s.jobs.Wait(); err != nil {
+		s.t.Error(err)
+	}
+	for i, a := range s.authds {
+		eventually(s.t, fmt.Sprintf("authd %d with nothing left to acknowledge", i), func() bool {
+			return a.store.Stats().Pending == 0
+		})
+	}
+	fresh := revocation.NewMirror(revocation.MirrorConfig{MaxStaleness: bound})
+	ctx, cancel := context.WithCancel(context.Background())
+	var jobs errgroup.Group
+	jobs.Go(func() error { return fresh.Run(ctx, s.feed()) })
+	defer func() {
+		cancel()
+		if err := jobs.Wait(); err != nil {
+			s.t.Errorf("Run: %v", err)
+		}
+	}()
+	eventually(s.t, "fresh mirror that has read everything", func() bool { return fresh.Check(ctx, live) == nil })
+
+	s.ledger.mu.Lock()
+	defer s.ledger.mu.Unlock()
+	missing := 0
+	for _, claims := range s.ledger.tried {
+		if !denied(fresh, claims) {
+			missing++
+		}
+	}
+	if missing > 0 {
+		s.t.Errorf("%d of %d revocations are missing in the end", missing, len(s.ledger.tried))
+	}
+	s.t.Logf("%d revocations acknowledged, %d not", len(s.ledger.acked), s.ledger.failed)
+	for _, w := range s.check {
+		s.t.Logf("%s: denied %d, allowed %d, could not tell %d", w.name, w.denied, w.allowed, w.unknown)
+	}
+}
+
+// count returns how many revocations were acknowledged.
+func (l *ledger) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.acked)
+}
