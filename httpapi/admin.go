@@ -61,7 +61,7 @@ type Check struct {
 type admin struct {
 	*site
 	cfg     AdminConfig
-	openapi document
+	openapi *document
 }
 
 // NewAdmin returns the admin listener. Whoever holds the admin token may do everything; health, metrics and leadership
@@ -74,7 +74,7 @@ func NewAdmin(c AdminConfig) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("admin listener: %w", err)
 	}
-	a := &admin{site: base, cfg: c, openapi: newDocument("application/yaml", adminDocument)}
+	a := &admin{site: base, cfg: c, openapi: newFixed("application/yaml", adminDocument)}
 	for _, r := range a.openRoutes() {
 		a.add(r)
 	}
@@ -117,9 +117,7 @@ func (a *admin) openRoutes() []*route {
 			metrics.ServeHTTP(x.Response(), x.Request())
 			return nil
 		}},
-		{method: http.MethodGet, path: pathOpenAPI, quiet: true, handle: func(x *exchange) error {
-			return x.send(a.openapi, cacheFor)
-		}},
+		{method: http.MethodGet, path: pathOpenAPI, handle: a.openapi.send, quiet: true},
 	}
 }
 
@@ -154,7 +152,7 @@ func (a *admin) guarded(next handler) handler {
 		switch {
 		case errors.Is(err, errNotBearer) || err == nil && raw == "":
 			return &refusal{
-				status: http.StatusUnauthorized, code: codeInvalidToken, challenge: a.challenge("", ""),
+				status: http.StatusUnauthorized, code: codeInvalidToken, challenge: challenge("", ""),
 				detail: "The admin token is required.",
 			}
 		case err != nil:

@@ -118,6 +118,9 @@ func TestBadUsers(t *testing.T) {
 			refusal.Errors[0].Field != name || strings.Contains(err.Error(), u.Password) {
 			t.Errorf("%s: %v", name, err)
 		}
+		if refusal != nil && strings.Contains(refusal.Detail, "not accepted") {
+			t.Errorf("%s: the answer repeats what kind of error it is: %s", name, refusal.Detail)
+		}
 	}
 	wantRefusal(t, c.SetPassword(ctx, aliceName, "password"), http.StatusBadRequest, "bad_request")
 }

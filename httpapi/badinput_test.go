@@ -198,7 +198,12 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 				t.Errorf("%s %s: %d, Allow %q", method, path, a.status, a.header.Get("Allow"))
 			}
 		}
+		a := e.do(request{method: "OPTIONS", path: path})
+		if a.status != http.StatusNoContent || a.header.Get("Allow") == "" || a.header.Get("X-Request-Id") == "" {
+			t.Errorf("OPTIONS %s: %d %v", path, a.status, a.header)
+		}
 	}
+	wantStatus(t, e.do(request{method: "OPTIONS", path: "/nowhere"}), http.StatusNotFound)
 	for _, path := range []string{
 		"/", "/v1", "/v1/", "/v1/login/", "/V1/login", "/v1//me", "/v1/me/..", "/%2e%2e/etc/passwd",
 		"/debug/pprof/", "/debug/vars", "/.well-known/", "/favicon.ico", "/admin/", "/admin/users/", "/admin/keys/x",

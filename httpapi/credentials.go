@@ -13,8 +13,8 @@ import (
 )
 
 // challenge is a WWW-Authenticate value by RFC 6750 section 3; without an error when no credentials were sent.
-func (s *site) challenge(code, description string) string {
-	c := `Bearer realm="` + s.realm + `"`
+func challenge(code, description string) string {
+	c := `Bearer realm="authd"`
 	if code != "" {
 		c += `, error="` + code + `", error_description="` + description + `"`
 	}
@@ -33,7 +33,7 @@ func oneAuthorization(x *exchange) error {
 // errManyCredentials is RFC 6750's invalid_request.
 var errManyCredentials = &refusal{
 	status: http.StatusBadRequest, code: codeBadRequest, detail: "There must be one set of credentials.",
-	challenge: `Bearer realm="authd", error="invalid_request", error_description="There must be one set of credentials."`,
+	challenge: challenge("invalid_request", "There must be one set of credentials."),
 }
 
 // refuseCrossOrigin refuses what a browser sends from another origin, for every request that is not safe: the cookies
@@ -52,9 +52,9 @@ func refuseCrossOrigin(x *exchange, p *http.CrossOriginProtection) error {
 var errNoToken = errors.New("no access token")
 
 // noToken refuses a request without credentials.
-func (s *site) noToken() *refusal {
+func noToken() *refusal {
 	return &refusal{
-		status: http.StatusUnauthorized, code: codeInvalidToken, challenge: s.challenge("", ""),
+		status: http.StatusUnauthorized, code: codeInvalidToken, challenge: challenge("", ""),
 		detail: "An access token is required.", cause: errNoToken,
 	}
 }
@@ -85,7 +85,7 @@ var errNotBearer = errors.New("no bearer token in the Authorization header")
 func (p *public) accessToken(x *exchange) (string, error) {
 	raw, err := bearer(x.Request())
 	if errors.Is(err, errNotBearer) {
-		return "", p.noToken()
+		return "", noToken()
 	}
 	if raw != "" || err != nil {
 		return raw, err
@@ -95,7 +95,7 @@ func (p *public) accessToken(x *exchange) (string, error) {
 		return "", err
 	}
 	if raw == "" {
-		return "", p.noToken()
+		return "", noToken()
 	}
 	return raw, nil
 }

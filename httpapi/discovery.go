@@ -19,28 +19,38 @@ import (
 //go:embed openapi.yaml
 var publicDocument []byte
 
-// document is a body that is ready to be served.
+// document is an answer that is ready to be served, down to the values of its headers: the key set is asked for a lot.
 type document struct {
-	body        []byte
-	contentType string
-	etag        string
+	body                            []byte
+	contentType, etag, cacheControl []string // one value each; shared, never changed
+	maxAge                          time.Duration
 }
 
-// newDocument gives a fixed body a strong ETag.
-func newDocument(contentType string, body []byte) document {
+func newDocument(contentType string, body []byte, etag string, maxAge time.Duration) *document {
+	return &document{
+		body: body, contentType: []string{contentType}, etag: []string{etag}, maxAge: maxAge,
+		cacheControl: []string{"public, max-age=" + strconv.FormatInt(int64(maxAge/time.Second), 10)},
+	}
+}
+
+// newFixed makes a document that changes with a new release or configuration only.
+func newFixed(contentType string, body []byte) *document {
 	sum := sha256.Sum256(body)
-	return document{body, contentType, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
+	return newDocument(contentType, body, `"`+base64.RawURLEncoding.EncodeToString(sum[:12])+`"`, 5*time.Minute)
 }
 
 // send answers a document, or 304 when the client has it already.
-func (x *exchange) send(d document, maxAge time.Duration) error {
+func (d *document) send(x *exchange) error {
 	h := x.header()
-	h.Set("ETag", d.etag)
-	h.Set(echo.HeaderCacheControl, "public, max-age="+strconv.FormatInt(int64(maxAge/time.Second), 10))
-	if match := x.Request().Header.Get("If-None-Match"); match != "" && etagMatches(match, d.etag) {
+	h["Etag"] = d.etag
+	h[echo.HeaderCacheControl] = d.cacheControl
+	if match := x.Request().Header.Get("If-None-Match"); match != "" && etagMatches(match, d.etag[0]) {
 		return x.NoContent(http.StatusNotModified)
 	}
-	return x.Blob(http.StatusOK, d.contentType, d.body)
+	h[echo.HeaderContentType] = d.contentType
+	x.Response().WriteHeader(http.StatusOK)
+	_, err := x.Response().Write(d.body)
+	return err
 }
 
 // etagMatches compares weakly, as RFC 9110 section 13.1.2 wants for If-None-Match.
@@ -73,7 +83,7 @@ type metadata struct {
 	ServiceDescription string   `json:"service_documentation"`
 }
 
-func newMetadata(c PublicConfig) (document, error) {
+func newMetadata(c PublicConfig) (*document, error) {
 	basic := []string{"client_secret_basic"}
 	at := func(path string) string { return strings.TrimSuffix(c.Issuer, "/") + path }
 	body, err := json.MarshalIndent(metadata{
@@ -87,15 +97,21 @@ func newMetadata(c PublicConfig) (document, error) {
 		RevocationFeed: at(pathRevocations), ServiceDescription: at(pathOpenAPI),
 	}, "", "  ")
 	if err != nil {
-		return document{}, fmt.Errorf("encoding the metadata: %w", err)
+		return nil, fmt.Errorf("encoding the metadata: %w", err)
 	}
-	return newDocument(echo.MIMEApplicationJSON, append(body, '\n')), nil
+	return newFixed(echo.MIMEApplicationJSON, append(body, '\n')), nil
 }
 
+// jwks serves the key set. The document is made anew when the set or its max-age has changed.
 func (p *public) jwks(x *exchange) error {
 	set, err := p.cfg.Keys.JWKS(x.ctx())
 	if err != nil {
 		return err
 	}
-	return x.send(document{set.Body, "application/jwk-set+json", set.ETag}, set.MaxAge)
+	d := p.keySet.Load()
+	if d == nil || d.etag[0] != set.ETag || d.maxAge != set.MaxAge {
+		d = newDocument("application/jwk-set+json", set.Body, set.ETag, set.MaxAge)
+		p.keySet.Store(d)
+	}
+	return d.send(x)
 }

@@ -46,7 +46,7 @@ const (
 
 // env is authd's real parts behind both listeners on loopback.
 type env struct {
-	t           *testing.T
+	t           testing.TB
 	public      *httpapi.Server
 	admin       *httpapi.Server
 	publicURL   string
@@ -70,7 +70,7 @@ type options struct {
 }
 
 // newEnv starts everything, with the users alice (role editor) and bob, and stops it when the test ends.
-func newEnv(t *testing.T, change ...options) *env {
+func newEnv(t testing.TB, change ...options) *env {
 	t.Helper()
 	e := &env{t: t, log: &logBuffer{}, registry: prometheus.NewRegistry()}
 	run := runner(t)
@@ -131,7 +131,7 @@ func newEnv(t *testing.T, change ...options) *env {
 const issuerURL = "https://auth.example.com"
 
 // runner returns a function that starts long work, which ends and is waited for when the test ends.
-func runner(t *testing.T) func(work func(context.Context) error) {
+func runner(t testing.TB) func(work func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	t.Cleanup(func() {
@@ -203,7 +203,7 @@ func (e *env) startSessions(file *boltfile.File) {
 }
 
 // listen serves s on a free port and returns its URL.
-func listen(t *testing.T, run func(func(context.Context) error), s *httpapi.Server) string {
+func listen(t testing.TB, run func(func(context.Context) error), s *httpapi.Server) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must(t, err)
@@ -249,7 +249,7 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -257,7 +257,7 @@ func must(t *testing.T, err error) {
 }
 
 // await polls for what background work brings about.
-func await(t *testing.T, what string, ok func() bool) {
+func await(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for !ok() {
@@ -347,7 +347,7 @@ func (e *env) send(req *http.Request) answer {
 }
 
 // decode reads a JSON answer that must have the given status.
-func decode[T any](t *testing.T, a answer, status int) T {
+func decode[T any](t testing.TB, a answer, status int) T {
 	t.Helper()
 	var v T
 	if a.status != status {
@@ -377,7 +377,7 @@ func (e *env) login(username, password string) grant {
 func (e *env) loginAlice() grant { e.t.Helper(); return e.login(aliceName, alicePassword) }
 
 // wantStatus checks an answer's status.
-func wantStatus(t *testing.T, a answer, status int) {
+func wantStatus(t testing.TB, a answer, status int) {
 	t.Helper()
 	if a.status != status {
 		t.Errorf("status %d, want %d: %s", a.status, status, a.body)
@@ -393,7 +393,7 @@ type problem struct {
 }
 
 // wantProblem checks an error's status and code.
-func wantProblem(t *testing.T, a answer, status int, code string) problem {
+func wantProblem(t testing.TB, a answer, status int, code string) problem {
 	t.Helper()
 	p := decode[problem](t, a, status)
 	if p.Code != code || p.Status != status {

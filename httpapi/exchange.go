@@ -11,7 +11,7 @@ import (
 // exchange is one request and its answer, as handlers see them, with what the log will say about it.
 type exchange struct {
 	echo.Context
-	route *route // nil until one was found
+	route *route // without a path when none was found
 
 	requestID string
 	subject   string // of the token or account the request is about, when known

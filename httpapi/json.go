@@ -58,7 +58,7 @@ func readBody(x *exchange, mediaType string) ([]byte, error) {
 		x.header().Set(echo.HeaderConnection, "close")
 		return nil, tooLarge()
 	}
-	body, err := io.ReadAll(r.Body)
+	body, err := readAll(r)
 	var tooBig *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooBig):
@@ -78,7 +78,20 @@ func readBody(x *exchange, mediaType string) ([]byte, error) {
 	return body, nil
 }
 
+// readAll is io.ReadAll in one piece where the length is known.
+func readAll(r *http.Request) ([]byte, error) {
+	if r.ContentLength < 0 {
+		return io.ReadAll(r.Body)
+	}
+	body := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(r.Body, body)
+	return body, err
+}
+
 func isMediaType(contentType, want string) bool {
+	if contentType == want {
+		return true
+	}
 	got, params, err := mime.ParseMediaType(contentType)
 	charset, has := params["charset"]
 	return err == nil && got == want && (!has || strings.EqualFold(charset, "utf-8"))

@@ -150,7 +150,7 @@ func (p *public) whoLogsOut(x *exchange, scope session.LogoutScope) (subject str
 		if id, err = session.ParseID(claims.SessionID); err != nil {
 			return "", id, &refusal{
 				status: http.StatusUnauthorized, code: codeInvalidToken, cause: err,
-				challenge: p.challenge("invalid_token", "The access token belongs to no session."),
+				challenge: challenge("invalid_token", "The access token belongs to no session."),
 				detail:    "The access token belongs to no session.",
 			}
 		}

@@ -137,7 +137,7 @@ func (e *env) browser() (access, refresh *http.Cookie) {
 }
 
 // cookies returns both cookies of an answer, checked for what browsers must be told of them.
-func cookies(t *testing.T, a answer) (access, refresh *http.Cookie) {
+func cookies(t testing.TB, a answer) (access, refresh *http.Cookie) {
 	t.Helper()
 	found := map[string]*http.Cookie{}
 	for _, c := range (&http.Response{Header: a.header}).Cookies() {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -59,8 +60,9 @@ type public struct {
 	*site
 	cfg      PublicConfig
 	clients  map[string][sha256.Size]byte
-	metadata document
-	openapi  document
+	metadata *document
+	openapi  *document
+	keySet   atomic.Pointer[document] // as last served
 }
 
 // NewPublic returns the public listener.
@@ -84,7 +86,7 @@ func NewPublic(c PublicConfig) (*Server, error) {
 		cfg:      c,
 		clients:  make(map[string][sha256.Size]byte, len(c.Clients)),
 		metadata: meta,
-		openapi:  newDocument("application/yaml", publicDocument),
+		openapi:  newFixed("application/yaml", publicDocument),
 	}
 	for _, client := range c.Clients {
 		p.clients[client.ID] = client.SecretSHA256
@@ -133,13 +135,8 @@ func (p *public) routes() []*route {
 		{method: http.MethodPost, path: pathRevoke, handle: p.revoke, changes: true, oauth: true},
 
 		{method: http.MethodGet, path: pathJWKS, handle: p.jwks, quiet: true},
-		{method: http.MethodGet, path: "/.well-known/oauth-authorization-server", handle: p.fixed(p.metadata), quiet: true},
-		{method: http.MethodGet, path: "/.well-known/openid-configuration", handle: p.fixed(p.metadata), quiet: true},
-		{method: http.MethodGet, path: pathOpenAPI, handle: p.fixed(p.openapi), quiet: true},
+		{method: http.MethodGet, path: "/.well-known/oauth-authorization-server", handle: p.metadata.send, quiet: true},
+		{method: http.MethodGet, path: "/.well-known/openid-configuration", handle: p.metadata.send, quiet: true},
+		{method: http.MethodGet, path: pathOpenAPI, handle: p.openapi.send, quiet: true},
 	}
-}
-
-// fixed answers a document that never changes while the process runs.
-func (p *public) fixed(d document) handler {
-	return func(x *exchange) error { return x.send(d, cacheFor) }
 }

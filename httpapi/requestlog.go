@@ -11,7 +11,7 @@ import (
 func (s *site) record(x *exchange, took time.Duration) {
 	status := x.Response().Status
 	path, method, level := "unmatched", knownMethod(x.Request().Method), slog.LevelInfo
-	if r := x.route; r != nil {
+	if r := x.route; r.path != "" {
 		path = r.path
 		r.timing[min(status/100, 5)].Observe(took.Seconds())
 		if r.quiet && status < http.StatusBadRequest {

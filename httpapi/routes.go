@@ -3,7 +3,6 @@ package httpapi
 import (
 	"errors"
 	"net/http"
-	"time"
 )
 
 // route is one operation of the OpenAPI document.
@@ -47,6 +46,3 @@ func (r *route) spelt(err error) error {
 	unauthorized.status = http.StatusUnauthorized
 	return &unauthorized
 }
-
-// cacheFor is how long documents that only a new release or configuration changes may be reused.
-const cacheFor = 5 * time.Minute

@@ -52,7 +52,13 @@ type Server struct {
 func newServer(s *site, l Limits) *Server { return &Server{s, l.withDefaults()} }
 
 // ServeHTTP answers one request, without the limits that belong to connections.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.site.echo.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodOptions {
+		s.site.options(w, r)
+		return
+	}
+	s.site.echo.ServeHTTP(w, r)
+}
 
 // Serve answers connections of l until ctx ends. Then it accepts no more, ends the streams, lets the other requests
 // finish for Limits.Drain, cuts off the rest, and returns nil, or an error when requests had to be cut off. It closes l.

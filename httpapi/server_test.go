@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -180,6 +181,31 @@ func TestConnectionsThatMisbehave(t *testing.T) {
 	}
 }
 
+// Connections beyond the limit wait until another one closes.
+func TestConnectionLimit(t *testing.T) {
+	e := newEnv(t, options{public: func(c *httpapi.PublicConfig) { c.Limits.Connections = 1 }})
+	dial := func() net.Conn {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(e.publicURL, "http://"))
+		must(t, err)
+		_, err = io.WriteString(conn, "GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n")
+		must(t, err)
+		return conn
+	}
+	first := dial()
+	_, err := first.Read(make([]byte, 1))
+	must(t, err)
+	second := dial()
+	defer second.Close()
+	must(t, second.SetReadDeadline(time.Now().Add(50*time.Millisecond)))
+	if _, err := second.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the second connection is answered beside the first: %v", err)
+	}
+	must(t, first.Close())
+	must(t, second.SetReadDeadline(time.Time{}))
+	_, err = second.Read(make([]byte, 1))
+	must(t, err)
+}
+
 // T14: only a trusted proxy names the client's address and the request.
 func TestClientAddress(t *testing.T) {
 	forwarded := http.Header{
@@ -207,7 +233,7 @@ func TestClientAddress(t *testing.T) {
 			if got := list.Sessions[0].Address; got != c.address {
 				t.Errorf("address %s, want %s", got, c.address)
 			}
-			if id := a.header.Get("X-Request-Id"); c.id != "" && id != c.id || c.id == "" && (id == "from-outside" || len(id) < 20) {
+			if id := a.header.Get("X-Request-Id"); c.id != "" && id != c.id || c.id == "" && (id == "from-outside" || len(id) < 16) {
 				t.Errorf("request id %q", id)
 			}
 		})

@@ -1,12 +1,10 @@
 package httpapi
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"runtime"
@@ -29,11 +27,12 @@ type site struct {
 	name    string // "public" or "admin"
 	echo    *echo.Echo
 	guards  []guard
-	realm   string
 	log     *slog.Logger
 	metrics *Metrics
 	now     func() time.Time
 	trusted []netip.Prefix
+
+	noStore, noSniff []string // values of headers, shared by all answers
 }
 
 type siteConfig struct {
@@ -46,7 +45,8 @@ type siteConfig struct {
 
 func newSite(c siteConfig) (*site, error) {
 	s := &site{
-		name: c.name, echo: echo.New(), realm: "authd", log: c.log, metrics: c.metrics, now: c.now, trusted: c.trusted,
+		name: c.name, echo: echo.New(), log: c.log, metrics: c.metrics, now: c.now, trusted: c.trusted,
+		noStore: []string{"no-store"}, noSniff: []string{"nosniff"},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -62,8 +62,7 @@ func newSite(c siteConfig) (*site, error) {
 	}
 	s.echo.Logger.SetOutput(io.Discard) // everything is logged through s.log
 	s.echo.IPExtractor = clientAddress(c.trusted)
-	s.echo.HTTPErrorHandler = func(err error, c echo.Context) { s.fail(&exchange{Context: c}, err) }
-	s.echo.Use(s.observe)
+	s.echo.HTTPErrorHandler = s.unmatched
 	crossOrigin := http.NewCrossOriginProtection()
 	s.guards = []guard{
 		oneAuthorization,
@@ -72,66 +71,44 @@ func newSite(c siteConfig) (*site, error) {
 	return s, nil
 }
 
-// clientAddress takes the client's address from the connection, or from X-Forwarded-For as far as trusted proxies wrote
-// it.
-func clientAddress(trusted []netip.Prefix) echo.IPExtractor {
-	if len(trusted) == 0 {
-		return echo.ExtractIPDirect()
-	}
-	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, p := range trusted {
-		options = append(options, echo.TrustIPRange(&net.IPNet{
-			IP: p.Masked().Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
-		}))
-	}
-	return echo.ExtractIPFromXFFHeader(options...)
-}
-
-// observe wraps every request, also those without a route: it names the request, answers its errors and panics, and
-// logs and measures it once.
-func (s *site) observe(next echo.HandlerFunc) echo.HandlerFunc {
+// serve makes echo's handler of a route. It answers everything itself, errors included.
+func (s *site) serve(r *route) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		start := s.now()
-		x := &exchange{Context: c}
-		x.requestID = s.requestID(c.Request())
-		h := x.header()
-		h.Set(echo.HeaderXRequestID, x.requestID)
-		h.Set(echo.HeaderCacheControl, "no-store") // unless the handler knows better
-		h.Set(echo.HeaderXContentTypeOptions, "nosniff")
-		if err := s.recovered(next, x); err != nil {
-			s.fail(x, err)
-		}
-		s.record(x, s.now().Sub(start))
+		s.answer(c, r)
 		return nil
 	}
 }
 
-// serve is the way of a request with a route: guards, bounds, handler.
-func (s *site) serve(r *route) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		x, ok := c.(*exchange)
-		if !ok {
-			return errors.New("request did not pass through observe")
-		}
-		x.route = r
-		for _, g := range s.guards {
-			if err := g(x); err != nil {
-				return r.spelt(err)
-			}
-		}
-		if body := c.Request().Body; body != nil && body != http.NoBody {
-			c.Request().Body = http.MaxBytesReader(c.Response(), body, maxBody)
-		}
-		if r.changes {
-			defer x.limitTime(requestTime, true)()
-		}
-		return r.spelt(r.handle(x))
+// unmatched answers what has no route. echo comes here with its error, as no handler of ours returns one.
+func (s *site) unmatched(err error, c echo.Context) {
+	s.answer(c, &route{handle: func(*exchange) error { return err }})
+}
+
+// options lets echo answer with the methods that a path has, which it would do without coming back here.
+func (s *site) options(w http.ResponseWriter, r *http.Request) {
+	c := s.echo.NewContext(r, w)
+	s.echo.Router().Find(r.Method, echo.GetPath(r), c)
+	s.answer(c, &route{handle: func(x *exchange) error { return c.Handler()(x) }})
+}
+
+// answer is the way of every request: it is named, answered, logged and measured once, whatever happens.
+func (s *site) answer(c echo.Context, r *route) {
+	start := s.now()
+	x := &exchange{Context: c, route: r, requestID: s.requestID(c.Request())}
+	// Assigned, as Set would make the names canonical, which they are, for every single request.
+	h := x.header()
+	h[echo.HeaderXRequestID] = []string{x.requestID}
+	h[echo.HeaderCacheControl] = s.noStore // unless the handler knows better
+	h[echo.HeaderXContentTypeOptions] = s.noSniff
+	if err := s.recovered(x); err != nil {
+		s.fail(x, r.spelt(err))
 	}
+	s.record(x, s.now().Sub(start))
 }
 
 // recovered turns a panic of a handler into an error, so that the process lives. The value of a panic may hold
 // anything, a secret included: only the runtime's own are shown.
-func (s *site) recovered(next echo.HandlerFunc, x *exchange) (err error) {
+func (s *site) recovered(x *exchange) (err error) {
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
@@ -146,40 +123,22 @@ func (s *site) recovered(next echo.HandlerFunc, x *exchange) (err error) {
 			err = fmt.Errorf("panic with a %T\n%s", p, debug.Stack())
 		}
 	}()
-	return next(x)
+	return s.handle(x)
 }
 
-// requestID makes one up, or keeps the one that a trusted proxy sent.
-func (s *site) requestID(r *http.Request) string {
-	if len(s.trusted) > 0 {
-		if id := r.Header.Get(echo.HeaderXRequestID); wellFormedID(id) && s.fromTrusted(r) {
-			return id
+// handle bounds a request and hands it to its handler, if the guards let it pass.
+func (s *site) handle(x *exchange) error {
+	for _, g := range s.guards {
+		if err := g(x); err != nil {
+			return err
 		}
 	}
-	return rand.Text()
-}
-
-func (s *site) fromTrusted(r *http.Request) bool {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return false
+	r := x.Request()
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = http.MaxBytesReader(x.Response(), r.Body, maxBody)
 	}
-	for _, p := range s.trusted {
-		if p.Contains(peer.Addr().Unmap()) {
-			return true
-		}
+	if x.route.changes {
+		defer x.limitTime(requestTime, true)()
 	}
-	return false
-}
-
-func wellFormedID(id string) bool {
-	if id == "" || len(id) > 64 {
-		return false
-	}
-	for _, b := range []byte(id) {
-		if !(b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z' || b == '-' || b == '_' || b == '.') {
-			return false
-		}
-	}
-	return true
+	return x.route.handle(x)
 }

@@ -13,9 +13,9 @@ func (p *public) forwardAuth(x *exchange) error {
 		return err
 	}
 	h := x.header()
-	h.Set("X-Auth-Subject", headerValue(claims.Subject))
-	h.Set("X-Auth-Session", headerValue(claims.SessionID))
-	h.Set("X-Auth-Scope", scopeHeader(claims.Scope))
+	h["X-Auth-Subject"] = []string{headerValue(claims.Subject)}
+	h["X-Auth-Session"] = []string{headerValue(claims.SessionID)}
+	h["X-Auth-Scope"] = []string{scopeHeader(claims.Scope)}
 	x.Response().WriteHeader(http.StatusOK)
 	return nil
 }
