@@ -46,13 +46,10 @@ func (r *Runner) confirm(ctx context.Context, calls []Call, at []int, answers []
 	for {
 		err := r.confirmOnNodes(ctx, calls, at, answers)
 		cluster, isCluster := r.client.(*redis.ClusterClient)
-		if err == nil || !isCluster {
+		if _, moved := redis.IsMovedError(err); !isCluster || !moved {
 			return err
 		}
-		cluster.ReloadState(ctx) // whatever it was, the next call should know the layout as it is then
-		if _, moved := redis.IsMovedError(err); !moved {
-			return err
-		}
+		cluster.ReloadState(ctx)
 		if err := pause(ctx, movedPause); err != nil {
 			return err
 		}

@@ -110,7 +110,7 @@ func (r *Runner) RunAll(ctx context.Context, calls ...Call) ([]*redis.Cmd, error
 	return answers, nil
 }
 
-// within gives a round trip its deadline.
+// within gives a round trip its deadline, and a client of a cluster the occasion to learn why one failed.
 func (r *Runner) within(ctx context.Context, do func(context.Context) ([]*redis.Cmd, error)) ([]*redis.Cmd, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
@@ -118,6 +118,10 @@ func (r *Runner) within(ctx context.Context, do func(context.Context) ([]*redis.
 		return nil, err
 	}
 	answers, err := do(ctx)
+	if cluster, is := r.client.(*redis.ClusterClient); is && err != nil {
+		// Without this a pipeline goes to a master that has died until the client's map of the cluster is a minute old.
+		cluster.ReloadState(ctx)
+	}
 	if err != nil && ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
 		err = fmt.Errorf("%w: %w", ctx.Err(), err) // the client reports a deadline as an I/O timeout
 	}

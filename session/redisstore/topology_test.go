@@ -14,6 +14,7 @@ import (
 
 // Sentinel promotes one of two replicas. What both have confirmed is there, whichever it was.
 func TestSentinelFailover(t *testing.T) {
+	t.Parallel() // it mostly waits
 	set := testenv.NewRedisSentinel(t)
 	client := redis.NewFailoverClient(&redis.FailoverOptions{
 		MasterName: set.Name, SentinelAddrs: set.Sentinels, ContextTimeoutEnabled: true,
@@ -25,6 +26,7 @@ func TestSentinelFailover(t *testing.T) {
 
 // A cluster loses one of its three masters, and with it neither sessions nor ends nor the index.
 func TestClusterLosesMaster(t *testing.T) {
+	t.Parallel()
 	nodes := testenv.NewRedisCluster(t)
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: nodes.Addrs(), ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = client.Close() })
@@ -65,7 +67,7 @@ func wantToSurvive(t *testing.T, s, after *Store, disaster func()) {
 // awaitAnswer asks until the store can tell about a session; until then it must say that it cannot.
 func awaitAnswer(t *testing.T, s *Store, id session.ID) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for {
 		_, err := s.Get(ctx, id, limits)
