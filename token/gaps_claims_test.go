@@ -84,13 +84,15 @@ func TestG05DatesAreBounded(t *testing.T) {
 		folded = asMap()
 	}
 	refuseClaims(t, token.ErrMalformed, map[string]claimsCase{
-		"nbf of 2^63":       {goodClaims().and("nbf", `9223372036854775808`), folded},
-		"nbf of 1e19":       {goodClaims().and("nbf", `1e19`), folded},
-		"nbf of 1e300":      {goodClaims().and("nbf", `1e300`), folded},
-		"iat of 1e300":      {goodClaims().with("iat", `1e300`), folded},
-		"exp of 1e400":      {goodClaims().with("exp", `1e400`), nil},
-		"exp in year 10000": {goodClaims().with("exp", `253402300800`), asMap()},
-		"negative iat":      {goodClaims().with("iat", `-1`), asMap()},
+		"nbf of 2^63":               {goodClaims().and("nbf", `9223372036854775808`), folded},
+		"nbf of 1e19":               {goodClaims().and("nbf", `1e19`), folded},
+		"nbf of 1e300":              {goodClaims().and("nbf", `1e300`), folded},
+		"iat of 1e300":              {goodClaims().with("iat", `1e300`), folded},
+		"exp of 1e400":              {goodClaims().with("exp", `1e400`), nil},
+		"exp in year 10000":         {goodClaims().with("exp", `253402300800`), asMap()},
+		"half a second before 1970": {goodClaims().and("auth_time", `-0.5`), asMap()},
+		"half a second after 9999":  {goodClaims().and("auth_time", `253402300799.5`), asMap()},
+		"negative iat":              {goodClaims().with("iat", `-1`), asMap()},
 	})
 }
 

@@ -208,6 +208,15 @@ func TestG18OneKeyByKidAndAlg(t *testing.T) {
 		wrong.public = newKey(t, "EdDSA").public // a key source that does not look at alg
 		refuse(t, wrong, k.sign(t, goodHeader(k), goodClaims()), token.ErrUnknownKey)
 	})
+	t.Run("key of another curve", func(t *testing.T) {
+		wrong, other := k, ecdsaKey(t, elliptic.P384())
+		wrong.public = other.Public()
+		refuse(t, wrong, k.sign(t, goodHeader(k), goodClaims()), token.ErrUnknownKey)
+	})
+	t.Run("RSA key that is too short", func(t *testing.T) {
+		short := shortRSAKey(t)
+		refuse(t, short, short.sign(t, goodHeader(short), goodClaims()), token.ErrUnknownKey)
+	})
 	t.Run("the key that the token brings along", func(t *testing.T) {
 		other := newKey(t, "ES256") // its signature would be good by any of these
 		header := goodHeader(k).and("jwk", `{"kty":"EC"}`).and("jku", `"https://evil.example/jwks"`).

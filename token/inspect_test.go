@@ -39,7 +39,7 @@ func TestInspectUnverified(t *testing.T) {
 		}
 	}
 	for _, given := range []string{
-		"", "authd_rt_AAAA", raw[:20], strings.Repeat("a", 9000), encode(`{}`) + "." + encode(`[]`) + ".",
+		"", "authd_rt_AAAA", raw[:20], raw + ".AAAA", strings.Repeat("a", 9000), encode(`{}`) + "." + encode(`[]`) + ".",
 		encode(`{`) + "." + encode(`{}`) + ".", encode(`"{"`) + "." + encode(`{}`) + ".",
 	} {
 		if seen, err := token.InspectUnverified(given); !errors.Is(err, token.ErrMalformed) || seen.Header != nil {

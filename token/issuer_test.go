@@ -160,9 +160,10 @@ func TestIssuerNeedsAFittingKey(t *testing.T) {
 		t.Errorf("no key may sign: %v", err)
 	}
 	for name, change := range map[string]func(*oneKey){
-		"key of another algorithm": func(k *oneKey) { k.alg = "EdDSA" },
-		"unknown algorithm":        func(k *oneKey) { k.alg = "HS256" },
-		"kid that nobody accepts":  func(k *oneKey) { k.kid = "k\n1" },
+		"key of another algorithm":  func(k *oneKey) { k.alg = "EdDSA" },
+		"RSA key that is too short": func(k *oneKey) { *k = shortRSAKey(t) },
+		"unknown algorithm":         func(k *oneKey) { k.alg = "HS256" },
+		"kid that nobody accepts":   func(k *oneKey) { k.kid = "k\n1" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newKey(t, "ES256")
@@ -209,6 +210,9 @@ func TestClaimsJSONRoundTrip(t *testing.T) {
 		t.Errorf("incomplete claims: %v, %v", err, read)
 	}
 	only, err := json.Marshal(token.Claims{Custom: claims.Custom})
+	if _, err := json.Marshal(token.Claims{Custom: map[string]json.RawMessage{"Exp": []byte(`1`)}}); err == nil {
+		t.Error("a custom claim that looks like exp was written")
+	}
 	if err != nil || string(only) != `{"plan":{"seats":3}}` {
 		t.Errorf("custom claims alone: %s, %v", only, err)
 	}

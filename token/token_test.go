@@ -42,7 +42,7 @@ func newKey(tb testing.TB, alg string) oneKey {
 	)
 	switch alg {
 	case "ES256":
-		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		private = ecdsaKey(tb, elliptic.P256())
 	case "EdDSA":
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	case "RS256":
@@ -54,6 +54,25 @@ func newKey(tb testing.TB, alg string) oneKey {
 		tb.Fatal(err)
 	}
 	return oneKey{kid: "k1-" + alg, alg: alg, private: private, public: private.Public()}
+}
+
+func ecdsaKey(tb testing.TB, curve elliptic.Curve) *ecdsa.PrivateKey {
+	tb.Helper()
+	private, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return private
+}
+
+// shortRSAKey is one that RFC 7518 section 3.3 forbids.
+func shortRSAKey(tb testing.TB) oneKey {
+	tb.Helper()
+	private, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return oneKey{kid: "short", alg: "RS256", private: private, public: private.Public()}
 }
 
 func (k oneKey) SigningKey(context.Context) (kid, alg string, key crypto.Signer, err error) {

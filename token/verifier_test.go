@@ -179,7 +179,7 @@ func TestSeenTokenFollowsItsKey(t *testing.T) {
 			*keys = changingKeys{err: lost}
 			want("keys out of reach", token.ErrUnavailable)
 			want("the cause", lost)
-			*keys = changingKeys{}
+			*keys = changingKeys{key: k.public} // a source that still has it, but knows it no more
 			want("key dropped", token.ErrUnknownKey)
 			*keys = changingKeys{key: k.public, known: true}
 			want("key back", nil)
@@ -225,6 +225,21 @@ func TestRevocationDecidesLast(t *testing.T) {
 				t.Errorf("a token that is not good anyway: %v", err)
 			}
 		})
+	}
+}
+
+// TestListsStayApart: they share memory, which nobody must notice who appends to one.
+func TestListsStayApart(t *testing.T) {
+	k := newKey(t, "ES256")
+	lists := goodClaims().without("aud").and("aud", quote(audience)).and("amr", `["pwd","otp"]`).and("roles", `["buyer"]`)
+	claims, err := newVerifier(t, k).Verify(t.Context(), k.sign(t, goodHeader(k), lists))
+	if err != nil {
+		t.Fatal(err)
+	}
+	grown := append(append(claims.Audience, "mallory"), append(claims.AMR, "mallory")...)
+	if have := fmt.Sprint(claims.Audience, claims.AMR, claims.Roles, grown); have !=
+		"[orders] [pwd otp] [buyer] [orders mallory pwd otp mallory]" {
+		t.Errorf("have %s", have)
 	}
 }
 
