@@ -91,7 +91,7 @@ func serveFor(b *testing.B, h http.Handler) string {
 	b.Helper()
 	l, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
 	must(b, err)
-	s := &http.Server{Handler: h} //nolint:gosec // for a benchmark, without limits
+	s := &http.Server{Handler: h}
 	runner(b)(func(ctx context.Context) error {
 		defer context.AfterFunc(ctx, func() { _ = s.Close() })()
 		_ = s.Serve(l)

@@ -31,7 +31,7 @@ func newCookie(name, value string, life time.Duration, site http.SameSite) *http
 	if life <= 0 {
 		seconds = -1
 	}
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // site is Lax or Strict
 		Name: name, Value: value, Path: "/", MaxAge: seconds, Secure: true, HttpOnly: true, SameSite: site,
 	}
 }

@@ -98,7 +98,7 @@ func (l *leadership) write(ctx context.Context, v Version, next Ring) error {
 	if _, _, _, still := l.load(ctx); still != nil {
 		return still
 	}
-	return fmt.Errorf("%w: the ring changed in the meantime: %v", ErrUnavailable, err) // %v: it is not ErrStale any more
+	return fmt.Errorf("%w: the ring changed in the meantime: %v", ErrUnavailable, err) //nolint:errorlint // it is not ErrStale any more
 }
 
 // change loads the ring, lets f change it and writes it, unless f says that there is nothing to change.

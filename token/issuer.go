@@ -148,11 +148,11 @@ func encode(alg, kid string, c Claims) (signing string, issued Claims, err error
 	}
 	// The reader's errors say that a token is invalid; here there is none yet, so only their text is kept.
 	if _, err := decodeHeader(string(header)); err != nil {
-		return "", Claims{}, fmt.Errorf("signing key: %v", err)
+		return "", Claims{}, fmt.Errorf("signing key: %v", err) //nolint:errorlint // see above
 	}
 	issued.KeyID = kid
 	if err := decodeClaims(string(payload), &issued, nil); err != nil {
-		return "", Claims{}, fmt.Errorf("%w: %v", ErrClaims, err)
+		return "", Claims{}, fmt.Errorf("%w: %v", ErrClaims, err) //nolint:errorlint // see above
 	}
 	return base64url.EncodeToString(header) + "." + base64url.EncodeToString(payload), issued, nil
 }

@@ -15,7 +15,7 @@ func TestWhileLocked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close() //nolint:errcheck // a test's
+	defer db.Close()
 	begin := func() (*sql.Tx, error) { return db.BeginTx(context.WithoutCancel(t.Context()), nil) }
 	holder, err := begin()
 	if err != nil {

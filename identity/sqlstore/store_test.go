@@ -39,13 +39,13 @@ func TestReopen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alice, err := s.Add(t.Context(), "alice", password, "admin")
-	if err != nil {
+	if _, err := s.Add(t.Context(), "alice", password, "admin"); err != nil {
 		t.Fatal(err)
 	}
 	created := clock
 	clock = clock.Add(time.Hour)
-	if alice, err = s.SetDisabled(t.Context(), "alice", true); err != nil {
+	alice, err := s.SetDisabled(t.Context(), "alice", true)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

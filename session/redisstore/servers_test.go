@@ -31,7 +31,7 @@ func replicated(t *testing.T) (primary, replica *redis.Client, replicaServer *te
 // replica loses.
 func promote(t *testing.T, replica *redis.Client) {
 	t.Helper()
-	if err := replica.SlaveOf(t.Context(), "NO", "ONE").Err(); err != nil {
+	if err := replica.ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
 		t.Fatal(err)
 	}
 }
