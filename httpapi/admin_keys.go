@@ -54,7 +54,7 @@ func (a *admin) rotateKeys(x *exchange) error {
 
 func (a *admin) revokeKey(x *exchange) error {
 	var r adminapi.KeyRevocation
-	if err := readObject(x, field{name: "dry_run", into: &r.DryRun}); err != nil {
+	if err := readObject(x, field{Name: "dry_run", Into: &r.DryRun}); err != nil {
 		return err
 	}
 	kid, err := x.pathParam("kid")

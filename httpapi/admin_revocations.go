@@ -34,8 +34,8 @@ func (a *admin) revocationStatus(x *exchange) error {
 func (a *admin) revoke(x *exchange) error {
 	var r adminapi.Revocation
 	err := readObject(x,
-		field{name: "kind", into: &r.Kind, required: true},
-		field{name: "id", into: &r.ID, max: maxID},
+		field{Name: "kind", Into: &r.Kind, Required: true},
+		field{Name: "id", Into: &r.ID, Max: maxID},
 	)
 	if err != nil {
 		return err

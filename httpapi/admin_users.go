@@ -56,9 +56,9 @@ func userBody(u identity.User) adminapi.User {
 func (a *admin) addUser(x *exchange) error {
 	var u adminapi.NewUser
 	err := readObject(x,
-		field{name: "username", into: &u.Username, required: true, max: maxUsername},
-		field{name: "password", into: &u.Password, required: true, max: maxPassword},
-		field{name: "roles", into: &u.Roles, max: maxRole},
+		field{Name: "username", Into: &u.Username, Required: true, Max: maxUsername},
+		field{Name: "password", Into: &u.Password, Required: true, Max: maxPassword},
+		field{Name: "roles", Into: &u.Roles, Max: maxRole},
 	)
 	if err != nil {
 		return err
@@ -91,7 +91,7 @@ func (a *admin) answerUser(x *exchange, status int, username string) error {
 // setPassword also ends the user's sessions: whoever knew the old password may hold one.
 func (a *admin) setPassword(x *exchange) error {
 	var p adminapi.Password
-	if err := readObject(x, field{name: "password", into: &p.Password, required: true, max: maxPassword}); err != nil {
+	if err := readObject(x, field{Name: "password", Into: &p.Password, Required: true, Max: maxPassword}); err != nil {
 		return err
 	}
 	return a.changeAndEnd(x, func(ctx context.Context, username string) (identity.Account, error) {
@@ -139,7 +139,7 @@ func (a *admin) enableUser(x *exchange) error {
 // setRoles leaves sessions alone: they get the new roles at their next refresh.
 func (a *admin) setRoles(x *exchange) error {
 	var r adminapi.Roles
-	if err := readObject(x, field{name: "roles", into: &r.Roles, required: true, max: maxRole}); err != nil {
+	if err := readObject(x, field{Name: "roles", Into: &r.Roles, Required: true, Max: maxRole}); err != nil {
 		return err
 	}
 	username, err := x.pathParam("username")

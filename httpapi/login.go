@@ -23,11 +23,11 @@ func (p *public) login(x *exchange) error {
 	var username, password, clientID, scope string
 	var cookies bool
 	err := readObject(x,
-		field{name: "username", into: &username, required: true, max: maxUsername},
-		field{name: "password", into: &password, required: true, max: maxPassword},
-		field{name: "cookie", into: &cookies},
-		field{name: "client_id", into: &clientID, max: maxClientID},
-		field{name: "scope", into: &scope, max: maxScope},
+		field{Name: "username", Into: &username, Required: true, Max: maxUsername},
+		field{Name: "password", Into: &password, Required: true, Max: maxPassword},
+		field{Name: "cookie", Into: &cookies},
+		field{Name: "client_id", Into: &clientID, Max: maxClientID},
+		field{Name: "scope", Into: &scope, Max: maxScope},
 	)
 	if err == nil {
 		err = p.checkClient(clientID, scope)
@@ -68,7 +68,7 @@ func (p *public) checkClient(clientID, scope string) error {
 
 func (p *public) refresh(x *exchange) error {
 	var refreshToken string
-	if err := readObject(x, field{name: "refresh_token", into: &refreshToken, max: maxRefreshToken}); err != nil {
+	if err := readObject(x, field{Name: "refresh_token", Into: &refreshToken, Max: maxRefreshToken}); err != nil {
 		return err
 	}
 	cookies := refreshToken == ""
@@ -116,7 +116,7 @@ func (p *public) grant(x *exchange, g session.Grant, cookies bool) error {
 
 func (p *public) logout(x *exchange) error {
 	scope := string(session.LogoutSession)
-	if err := readObject(x, field{name: "scope", into: &scope}); err != nil {
+	if err := readObject(x, field{Name: "scope", Into: &scope}); err != nil {
 		return err
 	}
 	which := session.LogoutScope(scope)

@@ -1,4 +1,4 @@
-package httpapi
+package jsonobject
 
 import (
 	"encoding/json"
@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-func FuzzDecodeObject(f *testing.F) {
+func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"name":"a","yes":true,"list":["b","c"]}`, `{"name":"\ud83d\ude00"}`, `{"name":"\ud83d"}`, `{"name":"\\ud83d"}`,
 		`{"n\u0061me":"x"}`, `{"name":"a","name":"b"}`, `{"Name":"a"}`, `{}`, `{"list":null}`, `{"list":[null]}`, `{"name":1e999}`,
@@ -19,13 +19,13 @@ func FuzzDecodeObject(f *testing.F) {
 		var name string
 		var yes bool
 		var list []string
-		faults, err := decodeObject(body, []field{
-			{name: "name", into: &name, max: 20}, {name: "yes", into: &yes}, {name: "list", into: &list, max: 5},
-		})
+		faults, err := Decode(body,
+			Field{Name: "name", Into: &name, Max: 20}, Field{Name: "yes", Into: &yes}, Field{Name: "list", Into: &list, Max: 5},
+		)
 		if err != nil || len(faults) > 0 {
 			for _, fault := range faults {
-				if len(fault.Field) > 80 || !utf8.ValidString(fault.Field) {
-					t.Errorf("the answer would name %q", fault.Field)
+				if len(fault.Name) > 80 || !utf8.ValidString(fault.Name) {
+					t.Errorf("the answer would name %q", fault.Name)
 				}
 			}
 			return
