@@ -2,6 +2,7 @@ package redislock_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -138,7 +139,27 @@ func TestForgottenLease(t *testing.T) {
 	if worked := first.awaitEnd(t).ended.Sub(lost); worked >= lease*9/10 {
 		t.Errorf("it worked for another %v, want a renewal's interval", worked)
 	}
-	first.awaitBegin(t) // after the other one's lease
+	if waited := first.awaitBegin(t).Sub(lost); waited < lease*9/10 {
+		t.Errorf("elected again after %v, want the other one's lease to be respected", waited)
+	}
+}
+
+// A leader that ends in order leaves no lease behind for others to wait for.
+func TestGivesUp(t *testing.T) {
+	client := connect(t, testenv.Redis(t))
+	failure := errors.New("on purpose")
+	err := newLock(t, client, "a").Lead(t.Context(), func(ctx context.Context) error {
+		if left := client.PTTL(ctx, "authd:election:{authd}").Val(); left <= 0 || left > lease {
+			t.Errorf("the lease expires in %v, want at most %v", left, lease)
+		}
+		return failure
+	})
+	if !errors.Is(err, failure) {
+		t.Errorf("Lead returned %v, want what work returned", err)
+	}
+	if n := client.DBSize(t.Context()).Val(); n != 0 {
+		t.Errorf("%d keys left behind", n)
+	}
 }
 
 // A leader that renews is not replaced, however many leases pass.
