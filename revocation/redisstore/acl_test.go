@@ -33,6 +33,24 @@ func aclLine(t *testing.T, user string) []any {
 	return nil
 }
 
+// clusterRights are the rights that docs/redis.md adds for clusters.
+func clusterRights(t *testing.T) (rules []any) {
+	t.Helper()
+	doc, err := os.ReadFile("../../docs/redis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(doc), "In a cluster both need `")
+	if !ok {
+		t.Fatal("docs/redis.md has no rights for clusters")
+	}
+	rest, _, _ = strings.Cut(rest, "`")
+	for _, rule := range strings.Fields(rest) {
+		rules = append(rules, rule)
+	}
+	return rules
+}
+
 func connectAs(t *testing.T, addr, user string) *redis.Client {
 	t.Helper()
 	if err := connect(t, addr).Do(t.Context(), aclLine(t, user)...).Err(); err != nil {

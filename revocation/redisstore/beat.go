@@ -166,8 +166,11 @@ func (s *Store) kick() {
 	}
 }
 
-// report logs what has changed.
+// report logs what has changed. Only one heartbeat is on its way at a time, so it needs no lock.
 func (s *Store) report(was, p pulse) {
+	if p.lost != was.lost {
+		s.lostSince = s.cfg.Now()
+	}
 	log := s.cfg.Logger
 	if p.epoch != was.epoch {
 		level := slog.LevelWarn
@@ -180,9 +183,11 @@ func (s *Store) report(was, p pulse) {
 	if p.live && (!was.live || p.epoch != was.epoch) {
 		log.Info("revocation set is live", "epoch", p.epoch, "peers", len(p.peers))
 	}
-	if p.lost != "" && p.lost != was.lost {
-		log.Error("revocation set was lost while no authd held it, and stays out of service until the loss is accepted",
-			"lost_epoch", p.lost)
+	// Not at once: whoever held it may be about to say so.
+	if p.lost != "" && p.lost == was.lost && p.lost != s.lostSaid && s.cfg.Now().Sub(s.lostSince) > s.cfg.Lease {
+		s.lostSaid = p.lost
+		log.Error("revocation set was lost and no authd here held it: out of service until one comes that did, or the loss"+
+			" is accepted", "lost_epoch", p.lost)
 	}
 	if s.cfg.Replicas > 0 && !p.proven && (was.proven || was.epoch == "") {
 		log.Warn("heartbeats are not confirmed by enough replicas: verifiers grow stale", "want", s.cfg.Replicas)

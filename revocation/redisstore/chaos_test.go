@@ -133,8 +133,19 @@ func TestPrimaryReplacedAndWoken(t *testing.T) {
 func TestClusterLosesMaster(t *testing.T) {
 	t.Parallel()
 	cluster := testenv.NewRedisCluster(t)
+	grant := func(addr string) { // the rights in docs/redis.md are enough in a cluster too
+		rights := append(aclLine(t, "authd"), clusterRights(t)...)
+		if err := connect(t, addr).Do(t.Context(), rights...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, addr := range cluster.Addrs() {
+		grant(addr)
+	}
 	dial := func(t testing.TB) redis.UniversalClient {
-		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addrs(), ContextTimeoutEnabled: true})
+		client := redis.NewClusterClient(&redis.ClusterOptions{
+			Addrs: cluster.Addrs(), Username: "authd", Password: "secret", ContextTimeoutEnabled: true,
+		})
 		t.Cleanup(func() { _ = client.Close() })
 		return client
 	}
@@ -143,6 +154,7 @@ func TestClusterLosesMaster(t *testing.T) {
 	master.Kill()
 	eventually(t, "failover", func() bool { return cluster.MasterOf(t, "{authd:rev}:meta") != master })
 	master.Restart() // or the new one has no replica to confirm anything
+	grant(master.Addr)
 	s.settled()
 	s.finish()
 }

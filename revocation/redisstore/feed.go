@@ -18,8 +18,9 @@ const (
 	// block is how long a read waits for the next change: well within the second that [revocation.Feed] promises, and a
 	// tenth of the usual bound on staleness.
 	block = 500 * time.Millisecond
-	// page is the most entries read at a time; 1000 take the server less than 2 ms.
-	page = 1000
+	// page is the most changes read at a time, and scanPage the most entries: each less than 2 ms of the server's time.
+	page     = 1000
+	scanPage = 500
 )
 
 // FeedConfig may be left zero.

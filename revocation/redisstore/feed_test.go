@@ -82,6 +82,20 @@ func TestTrimmedPastFollower(t *testing.T) {
 	}
 }
 
+// A follower that is behind gets no proof before it has caught up with where the set was when it asked.
+func TestNoProofWhileBehind(t *testing.T) {
+	t.Parallel()
+	a := startAuthd(t, redisstore.Config{Client: connect(t, testenv.Redis(t)), Memory: &memory{}})
+	eventually(t, "live set", isLive(a))
+	_, at := listen(t, a.store, revocation.Position{})
+	const missed = 3500 // several pages
+	add(t, a, many("missed", missed)...)
+	entries, at := listen(t, a.store, at)
+	if len(entries) != missed || at.Seq != missed {
+		t.Errorf("the first proof came with %d entries at %v, want %d", len(entries), at, missed)
+	}
+}
+
 // Sweeping forgets what has expired a while ago, with its cut-off, and nothing else.
 func TestSweepForgetsExpired(t *testing.T) {
 	t.Parallel()

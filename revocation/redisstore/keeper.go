@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/authd-project/authd/revocation"
@@ -30,31 +32,59 @@ const (
 // cannot be reached it goes on trying.
 func (s *Store) Run(ctx context.Context) error {
 	defer s.leave(ctx)
+	var jobs sync.WaitGroup
+	defer jobs.Wait()
+	// On its own, because a peer that is writing back must not be taken for one that is gone.
+	jobs.Go(func() { s.keepBeating(ctx) })
 	k := keeper{store: s}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for {
+		err := k.round(ctx)
+		k.outage.report(ctx, s.cfg.Logger, "keeping the revocation set", err)
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-timer.C:
 		case <-s.kicked:
+		case <-time.After(s.period()):
 		}
-		err := k.round(ctx)
-		k.report(ctx, err)
-		timer.Reset(s.untilNext(err))
 	}
 }
 
-// untilNext returns the time to the next heartbeat: shorter while others wait for it.
-func (s *Store) untilNext(err error) time.Duration {
+// keepBeating sends heartbeats until ctx ends.
+func (s *Store) keepBeating(ctx context.Context) {
+	var o outage
+	for {
+		_, err := s.beat(ctx)
+		o.report(ctx, s.cfg.Logger, "taking part in the revocation set", err)
+		if pause(ctx, s.period()) != nil {
+			return
+		}
+	}
+}
+
+// period returns the time between two heartbeats: shorter while somebody may wait for the set to go live.
+func (s *Store) period() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	period := s.cfg.Lease / beatsPerLease
-	if err == nil && !s.pulse.live {
+	if !s.pulse.live {
 		period /= 5
 	}
 	return period
+}
+
+// outage logs once that something fails, and once that it works again.
+type outage bool
+
+func (o *outage) report(ctx context.Context, log *slog.Logger, doing string, err error) {
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err != nil && !bool(*o):
+		log.Warn(doing+" failed, trying again", "err", err)
+	case err == nil && bool(*o):
+		log.Info(doing + " works again")
+	}
+	*o = err != nil
 }
 
 // leave tells the others not to wait for this process.
@@ -70,38 +100,22 @@ func (s *Store) leave(ctx context.Context) {
 // keeper is what one Run knows.
 type keeper struct {
 	store    *Store
-	failing  bool
+	outage   outage
 	restored []revocation.Entry // written back, and Restored has not succeeded with them yet
 	swept    time.Time
 }
 
-// report logs an outage once, not once a try.
-func (k *keeper) report(ctx context.Context, err error) {
-	switch {
-	case ctx.Err() != nil:
-	case err != nil && !k.failing:
-		k.store.cfg.Logger.Warn("keeping the revocation set failed, trying again", "err", err)
-	case err == nil && k.failing:
-		k.store.cfg.Logger.Info("keeping the revocation set works again")
-	}
-	k.failing = err != nil
-}
-
 func (k *keeper) round(ctx context.Context) error {
 	s := k.store
-	p, err := s.beat(ctx)
-	if err != nil {
-		return err
-	}
-	if s.needsWriteBack(p.epoch) {
+	if p, needed := s.needsWriteBack(); needed {
 		if err := k.writeBack(ctx, p); err != nil {
 			return err
 		}
-		if p, err = s.beat(ctx); err != nil {
+		if _, err := s.beat(ctx); err != nil { // others wait for it
 			return err
 		}
 	}
-	err = errors.Join(s.addPending(ctx), s.remember(ctx, p)) // neither waits for the other's luck
+	err := errors.Join(s.addPending(ctx), s.remember(ctx)) // neither waits for the other's luck
 	if now := s.cfg.Now(); now.Sub(k.swept) >= sweepEvery {
 		k.swept = now
 		err = errors.Join(err, s.sweep(ctx, keepChanges))
@@ -109,10 +123,10 @@ func (k *keeper) round(ctx context.Context) error {
 	return err
 }
 
-func (s *Store) needsWriteBack(epoch string) bool {
+func (s *Store) needsWriteBack() (p pulse, needed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.writtenBack != epoch
+	return s.pulse, s.writtenBack != s.pulse.epoch
 }
 
 // writeBack adds everything this process holds to the set of a new epoch. Where nothing was lost, it changes nothing.
@@ -140,17 +154,10 @@ func (k *keeper) writeBack(ctx context.Context, p pulse) error {
 	return nil
 }
 
-// restore writes the entries back. An entry is pending until it is in the mirror, so what is pending comes first.
+// restore writes back what the mirror holds. What is pending need not be: it is added under the new epoch, by the call
+// that has not returned yet or by addPending, before anybody may rely on it.
 func (k *keeper) restore(ctx context.Context, epoch string) error {
 	s := k.store
-	s.mu.Lock()
-	mine := s.pending.all(s.cfg.Now())
-	s.mu.Unlock()
-	news, err := s.write(ctx, epoch, mine, 0)
-	k.restored = append(k.restored, news...) // but not lost: they were not acknowledged
-	if err != nil {
-		return err
-	}
 	lost, compared := 0, 0
 	for page := range pages(s.cfg.Mirror.All(), perTrip) {
 		news, err := s.write(ctx, epoch, page, 0)
@@ -209,8 +216,9 @@ func (s *Store) addPending(ctx context.Context) error {
 
 // remember has Memory know of the live epoch, once this process holds its set: after a loss, somebody who can make it
 // good must be known to.
-func (s *Store) remember(ctx context.Context, p pulse) error {
+func (s *Store) remember(ctx context.Context) error {
 	s.mu.Lock()
+	p := s.pulse
 	needed := p.live && s.remembered != p.epoch && slices.Contains(s.held, p.epoch)
 	s.mu.Unlock()
 	if s.cfg.Memory == nil || !needed {

@@ -84,6 +84,37 @@ func TestBarrier(t *testing.T) {
 	}
 }
 
+// A peer that takes longer than its lease to write back is waited for all the same.
+func TestBarrierWaitsForSlowPeer(t *testing.T) {
+	t.Parallel()
+	client := connect(t, testenv.Redis(t))
+	remembered := &memory{}
+	finish := make(chan struct{})
+	slow := startAuthd(t, redisstore.Config{Client: client, Memory: remembered,
+		Restored: func(ctx context.Context, _ []revocation.Entry) error {
+			select {
+			case <-finish:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}})
+	eventually(t, "live set", isLive(slow))
+	add(t, slow, many("held by the slow one", 1)...)
+	quick := startAuthdWithoutMirror(t, redisstore.Config{Client: client, Memory: remembered})
+	eventually(t, "peers", func() bool { return slow.store.Stats().Peers == 1 && quick.store.Stats().Peers == 1 })
+	was := quick.store.Stats().Epoch
+	flush(t, client)
+	awaitNewEpoch(t, quick, was)
+	for begun := time.Now(); time.Since(begun) < 3*lease; time.Sleep(10 * time.Millisecond) {
+		if quick.store.Stats().Live {
+			t.Fatalf("live %v after the loss, while a peer is still writing back", time.Since(begun))
+		}
+	}
+	close(finish)
+	eventually(t, "live set", isLive(quick))
+}
+
 // 2.5.2 of the failure model: everything is lost while nobody runs who could write it back.
 func TestLostWhileNobodyRan(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -17,7 +18,16 @@ import (
 	"github.com/authd-project/authd/revocation/redisstore"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if addr := os.Getenv(watchVariable); addr != "" { // a process that BenchmarkDeniedElsewhere has started
+		if err := watch(addr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	// patience is how long a test waits for what must come, on a machine that is busy with other things.
@@ -45,11 +55,22 @@ type authd struct {
 // startAuthd opens a store and runs it with its mirror until the test ends.
 func startAuthd(t testing.TB, cfg redisstore.Config) *authd {
 	t.Helper()
+	return launch(t, cfg, true)
+}
+
+// startAuthdWithoutMirror is startAuthd for one that never reads, and holds nothing.
+func startAuthdWithoutMirror(t testing.TB, cfg redisstore.Config) *authd {
+	t.Helper()
+	return launch(t, cfg, false)
+}
+
+func launch(t testing.TB, cfg redisstore.Config, reads bool) *authd {
+	t.Helper()
 	cfg.Mirror = revocation.NewMirror(revocation.MirrorConfig{})
 	if cfg.Lease == 0 {
 		cfg.Lease = lease
 	}
-	if cfg.Logger == nil {
+	if _, benchmark := t.(*testing.B); !benchmark && cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.NewTextHandler(testWriter{t}, nil))
 	}
 	store, err := redisstore.Open(t.Context(), cfg)
@@ -59,7 +80,9 @@ func startAuthd(t testing.TB, cfg redisstore.Config) *authd {
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &authd{store: store, mirror: cfg.Mirror, cancel: cancel, jobs: new(errgroup.Group), t: t}
 	a.jobs.Go(func() error { return store.Run(ctx) })
-	a.jobs.Go(func() error { return cfg.Mirror.Run(ctx, store) })
+	if reads {
+		a.jobs.Go(func() error { return cfg.Mirror.Run(ctx, store) })
+	}
 	t.Cleanup(a.stop)
 	return a
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // pending are the entries that Add was called with and has not acknowledged. The process answers for them: they are
-// written again until it may acknowledge them, and written back with the rest after a loss.
+// written again until it may acknowledge them.
 type pending map[name]pendingEntry
 
 type name struct {
@@ -51,16 +51,6 @@ func (p pending) done(entries []revocation.Entry) {
 			delete(p, n)
 		}
 	}
-}
-
-// all returns every unexpired entry.
-func (p pending) all(now time.Time) (list []revocation.Entry) {
-	for _, e := range p {
-		if !e.entry.Expired(now) {
-			list = append(list, e.entry)
-		}
-	}
-	return list
 }
 
 // waiting returns the unexpired entries that no call is adding, and forgets the expired ones.

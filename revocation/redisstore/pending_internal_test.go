@@ -30,9 +30,11 @@ func TestPending(t *testing.T) {
 	p.begin(entries(strict))
 	p.begin(entries(weak))
 	p.done(entries(weak))
-	if got := p.all(now); len(got) != 1 || got[0] != strict {
+	p.failed(entries(strict))
+	if got := p.waiting(now); len(got) != 1 || got[0] != strict {
 		t.Errorf("%v are pending when the weaker entry has been acknowledged, want %v", got, strict)
 	}
+	p.begin(entries(strict))
 	p.done(entries(strict))
 	if len(p) != 0 {
 		t.Errorf("%v are pending in the end", p)

@@ -36,7 +36,7 @@ func (t *follower) snapshot(ctx context.Context, s status) error {
 func (f *Feed) scan(ctx context.Context, cursor uint64) (members []string, next uint64, err error) {
 	var cmd *redis.ScanCmd
 	err = f.server.roundTrip(ctx, 0, func(ctx context.Context, p pipe) {
-		cmd = p.ZScan(ctx, entriesKey, cursor, "", page)
+		cmd = p.ZScan(ctx, entriesKey, cursor, "", scanPage)
 	})
 	if err != nil {
 		return nil, 0, err

@@ -30,8 +30,11 @@ type Store struct {
 	feed   *Feed
 	id     string // unique for each Store
 
-	beating chan struct{} // holds a value while a heartbeat is on its way
-	kicked  chan struct{} // holds a value when Run should not wait for the next heartbeat
+	kicked  chan struct{} // holds a value when Run should not wait for its next round
+	beating chan struct{} // holds a value while a heartbeat is on its way; it guards the next two
+	// lostSince is when Stats.Lost became what it is, and lostSaid the last one that was logged.
+	lostSince time.Time
+	lostSaid  string
 
 	mu          sync.Mutex
 	pulse       pulse    // of the latest heartbeat
