@@ -13,5 +13,5 @@
 //
 //	~authd:election:* +eval +evalsha +get +set +del
 //
-// and in a cluster +cluster|slots and +cluster|shards as well.
+// and in a cluster +cluster|slots as well.
 package redislock

@@ -21,5 +21,5 @@
 //
 //	~authd:keys +eval +evalsha +hmget +hset +wait
 //
-// and in a cluster +cluster|slots and +cluster|shards as well.
+// and in a cluster +cluster|slots as well.
 package redisstore

@@ -25,5 +25,5 @@
 //
 //	~authd:s:* ~authd:u:* +eval +evalsha +time +get +set +zadd +zrange +zrangebyscore +zremrangebyscore +pexpireat +wait
 //
-// and in a cluster +cluster|slots and +cluster|shards as well.
+// and in a cluster +cluster|slots as well.
 package redisstore

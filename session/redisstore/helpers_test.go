@@ -31,15 +31,21 @@ func connect(t testing.TB, addr string) *redis.Client {
 // restricted connects as a user with only the rights that the package comment lists.
 func restricted(t testing.TB, addr string) *redis.Client {
 	t.Helper()
-	rules := append([]any{"ACL", "SETUSER", "sessions", "on", ">secret", "resetkeys", "-@all"}, aclRules(t)...)
-	if err := connect(t, addr).Do(t.Context(), rules...).Err(); err != nil {
-		t.Fatal(err)
-	}
+	grant(t, connect(t, addr))
 	client := redis.NewClient(&redis.Options{
 		Addr: addr, Username: "sessions", Password: "secret", ContextTimeoutEnabled: true,
 	})
 	t.Cleanup(func() { _ = client.Close() })
 	return client
+}
+
+// grant makes the user.
+func grant(t testing.TB, admin *redis.Client, more ...any) {
+	t.Helper()
+	rules := append([]any{"ACL", "SETUSER", "sessions", "on", ">secret", "resetkeys", "-@all"}, aclRules(t)...)
+	if err := admin.Do(t.Context(), append(rules, more...)...).Err(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // aclRules are the rights that the package comment lists.
@@ -62,8 +68,8 @@ func aclRules(t testing.TB) []any {
 	return nil
 }
 
-// cluster starts a cluster of one node that has all slots, and connects to the cluster and to the node. A script that
-// touches keys of different slots fails there.
+// cluster starts a cluster of one node that has all slots, and connects to the cluster, with only the rights that the
+// package comment lists, and to the node. A script that touches keys of different slots fails there.
 func cluster(t testing.TB) (*redis.ClusterClient, *redis.Client) {
 	t.Helper()
 	addr := testenv.Redis(t, "--cluster-enabled", "yes")
@@ -74,7 +80,10 @@ func cluster(t testing.TB) (*redis.ClusterClient, *redis.Client) {
 	await(t, "the cluster serves its slots", func() bool {
 		return strings.Contains(node.ClusterInfo(t.Context()).Val(), "cluster_state:ok")
 	})
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{addr}, ContextTimeoutEnabled: true})
+	grant(t, node, "+cluster|slots")
+	client := redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: []string{addr}, Username: "sessions", Password: "secret", ContextTimeoutEnabled: true,
+	})
 	t.Cleanup(func() { _ = client.Close() })
 	return client, node
 }
