@@ -190,6 +190,9 @@ func (a *app) openAdmin(sessions *session.Service, revocations revocation.Store,
 	if a.adminToken, err = readOrMakeSecret(a.cfg.AdminTokenFile, own); err != nil {
 		return fmt.Errorf("admin-token-file: %w", err)
 	}
+	if err := httpapi.RegisterState(a.registry, a.mirror, a.view, nil); err != nil {
+		return err
+	}
 	a.admin, err = httpapi.NewAdmin(httpapi.AdminConfig{
 		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
 		Users:       a.users, Sessions: sessions, Revocations: revocations, Mirror: a.mirror,
