@@ -1,7 +1,10 @@
 package redisstore_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -123,5 +126,55 @@ func TestStats(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 	b.stop()
+	if n := client.HLen(t.Context(), "{authd:rev}:peers").Val(); n != 1 {
+		t.Errorf("%d peers when one of two has left, want 1", n)
+	}
 	eventually(t, "peer that has left", func() bool { return a.store.Stats().Peers == 0 })
+}
+
+// An entry may reach a server that is lost before Add has returned: nobody has read it, and the write-back has passed
+// it over. It is added again.
+func TestLostBeforeAcknowledged(t *testing.T) {
+	t.Parallel()
+	addr := testenv.Redis(t)
+	client, other := connect(t, addr), connect(t, addr)
+	a := startAuthdWithoutMirror(t, redisstore.Config{Client: client, Memory: &memory{}})
+	eventually(t, "live set", isLive(a))
+	was := a.store.Stats().Epoch
+	e, claims := session("lost on its way")
+	client.AddHook(&afterAdd{entry: e, do: func() {
+		flush(t, other)
+		awaitNewEpoch(t, a, was)
+	}})
+	add(t, a, e)
+	if !denied(newChecker(t, other), claims) {
+		t.Error("a revocation was acknowledged that is not in the set")
+	}
+	if !denied(a.mirror, claims) {
+		t.Error("the mirror of this process does not know of a revocation that was acknowledged")
+	}
+}
+
+// afterAdd does something once, when the script that adds an entry has been answered.
+type afterAdd struct {
+	entry revocation.Entry
+	once  sync.Once
+	do    func()
+}
+
+func (*afterAdd) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (*afterAdd) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (h *afterAdd) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		for _, cmd := range cmds {
+			for _, arg := range cmd.Args() {
+				if b, ok := arg.([]byte); ok && bytes.Contains(b, h.entry.ID[:]) && cmd.Err() == nil {
+					h.once.Do(h.do)
+				}
+			}
+		}
+		return err
+	}
 }
