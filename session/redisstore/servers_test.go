@@ -2,9 +2,9 @@ package redisstore
 
 import (
 	"net"
-	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -21,8 +21,13 @@ func replicated(t *testing.T) (primary, replica *redis.Client, replicaServer *te
 	}
 	replicaServer = testenv.NewRedis(t, "--replicaof", host, port)
 	primary, replica = connect(t, addr), connect(t, replicaServer.Addr)
+	// A link that is up does not suffice: after a diskless sync the primary sends nothing before the first REPLCONF ACK.
+	conn := primary.Conn()
+	defer conn.Close()
 	await(t, "the replica is in step", func() bool {
-		return strings.Contains(replica.Info(t.Context(), "replication").Val(), "master_link_status:up")
+		conn.Set(t.Context(), "in step", 1, 0)
+		conn.Del(t.Context(), "in step")
+		return conn.Wait(t.Context(), 1, time.Second).Val() == 1
 	})
 	return primary, replica, replicaServer
 }
