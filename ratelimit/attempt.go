@@ -72,8 +72,9 @@ func accountKey(name string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
-// addressKey stands for whoever has the address: of IPv6 a customer has at least a /64, and may choose within it.
-func addressKey(address netip.Addr) string {
+// AddressKey is the key under which limits count whoever has the address: of IPv6 a customer has at least a /64, and may
+// choose within it, so that is what counts; IPv4 addresses count each.
+func AddressKey(address netip.Addr) string {
 	address = address.Unmap()
 	if !address.Is6() {
 		return address.String()

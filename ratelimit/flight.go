@@ -7,7 +7,7 @@ import (
 )
 
 // maxWaiters bounds how many attempts from one address wait; more are refused at once.
-const maxWaiters = 64
+const maxWaiters = 512
 
 // flights knows the attempts of this process that are not settled yet, by address, and who waits for one to be.
 type flights struct {

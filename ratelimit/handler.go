@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,7 +53,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				`"title":"Too Many Requests","status":429,"violated-policies":[%q]}`, h.Name))
 		return
 	}
-	if err := wait(r.Context(), d.Delay); err != nil {
+	if err := d.Wait(r.Context()); err != nil {
 		return // the client went away: nobody is there to be answered
 	}
 	h.next.ServeHTTP(w, r)
@@ -65,19 +64,4 @@ func problem(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(body)) // a client that went away needs no answer
-}
-
-// wait returns after d, or with ctx's error when that ends before.
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

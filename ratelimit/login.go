@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// defaultMaxWait is how long Before waits for attempts in flight: several passwords' hashing on a busy machine.
-const defaultMaxWait = 2 * time.Second
+// defaultMaxWait is how long Before waits for attempts in flight: as long as authd's logins wait for the password hash.
+const defaultMaxWait = 5 * time.Second
 
 // LoginPolicies are the budgets of failed logins, all of them token buckets. An attempt counts when it begins and is
 // taken back when it succeeds, so concurrent guesses cannot outrun a budget. See [LoginGuard] for what each is for.
@@ -44,7 +44,7 @@ type LoginConfig struct {
 	Open     func(name string, p Policy) (Limiter, error)
 	Known    KnownAddresses // required
 	Policies LoginPolicies  // a zero field means its default
-	MaxWait  time.Duration  // longest that Before waits for attempts in flight from the same address; default 2 s
+	MaxWait  time.Duration  // longest that Before waits for attempts in flight from the same address; default 5 s
 }
 
 // LoginGuard limits failed logins, so that guessing ends soon and nobody can lock another out.
@@ -136,7 +136,7 @@ func NewLoginGuard(c LoginConfig) (*LoginGuard, error) {
 // While other attempts from the same address are in flight in this process, an attempt that is one too many waits for
 // them, at most MaxWait: honest programs that log in many times at once are not refused for attempts that succeed.
 func (g *LoginGuard) Before(ctx context.Context, account string, address netip.Addr) (*Attempt, error) {
-	a := &Attempt{account: accountKey(account), address: addressKey(address)}
+	a := &Attempt{account: accountKey(account), address: AddressKey(address)}
 	f := g.flights.enter(a.address)
 	wait, cancel := context.WithTimeout(ctx, g.maxWait)
 	defer cancel()

@@ -171,6 +171,15 @@ func (p Policy) Capacity() int {
 	}
 }
 
+// LongestDelay is how long the policy may make a request wait: a leaky bucket until all of its burst is served, the others
+// not at all.
+func (p Policy) LongestDelay() time.Duration {
+	if p.Algorithm != LeakyBucket {
+		return 0
+	}
+	return milliseconds(ceilDiv(int64(p.Burst)*p.Window.Milliseconds(), int64(p.Limit)))
+}
+
 // String returns the text form.
 func (p Policy) String() string {
 	text := fmt.Sprintf("%v %d/%s", p.Algorithm, p.Limit, shortDuration(p.Window))

@@ -112,3 +112,18 @@ func FuzzParsePolicy(f *testing.F) {
 		}
 	})
 }
+
+func TestLongestDelay(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"leaky-bucket 10/1s burst 20":   2 * time.Second,
+		"leaky-bucket 3/1s burst 1":     334 * time.Millisecond, // 333⅓
+		"leaky-bucket 10/1s":            0,
+		"token-bucket 10/1s burst 20":   0,
+		"sliding-window 10/1s":          0,
+		"leaky-bucket 10/744h burst 99": 7365*time.Hour + 36*time.Minute,
+	} {
+		if got := policy(t, text).LongestDelay(); got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}

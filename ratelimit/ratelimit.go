@@ -45,3 +45,18 @@ type Decision struct {
 
 // Receipt is what a store needs to refund the decision: how many units it took, and the [State.At] it left behind.
 func (d Decision) Receipt() (units int64, at int64) { return d.taken, d.at }
+
+// Wait returns after Delay, or with ctx's error when that ends before.
+func (d Decision) Wait(ctx context.Context) error {
+	if d.Delay <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d.Delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
