@@ -23,7 +23,11 @@ var (
 
 // Check decides about one token, from memory and without allocating, with the configured MaxStaleness. It implements
 // [Checker] and needs no context.
-func (m *Mirror) Check(_ context.Context, c Claims) error { return m.check(&c, m.cfg.MaxStaleness) }
+func (m *Mirror) Check(_ context.Context, c Claims) error { return m.CheckAt(&c, m.cfg.Now()) }
+
+// CheckAt is Check for a caller that has just read the clock: now is a reading of the mirror's own clock, taken when
+// the check began.
+func (m *Mirror) CheckAt(c *Claims, now time.Time) error { return m.check(c, now, m.cfg.MaxStaleness) }
 
 // Within returns a checker of the same mirror with another bound on its age: a route that would rather accept a token
 // revoked up to maxAge ago than refuse everybody during an outage.
@@ -34,9 +38,12 @@ type within struct {
 	maxAge time.Duration
 }
 
-func (w within) Check(_ context.Context, c Claims) error { return w.mirror.check(&c, w.maxAge) }
+func (w within) Check(_ context.Context, c Claims) error { return w.CheckAt(&c, w.mirror.cfg.Now()) }
 
-func (m *Mirror) check(c *Claims, maxAge time.Duration) error {
+// CheckAt is [Mirror.CheckAt] with the other bound.
+func (w within) CheckAt(c *Claims, now time.Time) error { return w.mirror.check(c, now, w.maxAge) }
+
+func (m *Mirror) check(c *Claims, now time.Time, maxAge time.Duration) error {
 	// Before the look into the set: a proof that arrives after the look says nothing about what was seen.
 	asOf := m.asOf.Load()
 	if k := m.set.Hit(c); k != 0 {
@@ -45,7 +52,7 @@ func (m *Mirror) check(c *Claims, maxAge time.Duration) error {
 	switch {
 	case asOf == nil:
 		return errEmpty
-	case age(*asOf, m.cfg.Now()) > maxAge:
+	case age(*asOf, now) > maxAge:
 		return errStale
 	}
 	return nil

@@ -57,7 +57,10 @@ func IDOf(k Kind, s string) ID {
 			return id
 		}
 	}
-	sum := sha256.Sum256([]byte("authd revocation " + k.String() + "\x00" + s))
+	// One block of the hash for what most names are, such as a UUID, and nothing on the heap.
+	var buf [64]byte
+	text := append(append(append(buf[:0], "authd:"...), k.String()...), 0)
+	sum := sha256.Sum256(append(text, s...))
 	copy(id[:], sum[:])
 	return id
 }

@@ -86,7 +86,7 @@ func TestIDOf(t *testing.T) {
 			t.Errorf("%v: another spelling has the same ID", k)
 		}
 	}
-	sum := sha256.Sum256([]byte("authd revocation sub\x00alice"))
+	sum := sha256.Sum256([]byte("authd:sub\x00alice"))
 	if got := revocation.IDOf(revocation.Subject, "alice"); got != revocation.ID(sum[:16]) {
 		t.Errorf("subject: got %x, want the digest as documented", got)
 	}

@@ -20,11 +20,11 @@ func Algorithms() []string { return []string{"ES256", "EdDSA", "RS256"} }
 func method(alg string) jwt.SigningMethod {
 	switch alg {
 	case "ES256":
-		return jwt.SigningMethodES256
+		return es256{jwt.SigningMethodES256}
 	case "EdDSA":
 		return jwt.SigningMethodEdDSA
 	case "RS256":
-		return jwt.SigningMethodRS256
+		return rs256{jwt.SigningMethodRS256}
 	}
 	return nil
 }

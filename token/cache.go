@@ -21,10 +21,10 @@ type verified struct {
 	recent    atomic.Bool // used since the sweep last came by
 	notBefore int64       // Unix seconds, leeway included: good from here
 	expires   int64       // and dead from here
-	size      int         // estimate of the bytes it keeps, set by add
 	header    header
 	key       crypto.PublicKey // that verified the signature
 	ids       revocation.Claims
+	size      int // estimate of the bytes it keeps, set by add
 	claims    Claims
 	lists     [6]string // of claims, as far as there is room: one allocation less
 }

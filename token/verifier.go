@@ -42,7 +42,7 @@ type VerifierConfig struct {
 	// CacheBytes bounds the memory of the tokens seen before; DefaultCacheBytes if zero, no cache below 128 KiB. An
 	// ordinary token takes about 2.5 KiB.
 	CacheBytes int
-	// Now is the clock; time.Now if nil.
+	// Now is the clock; time.Now if nil. A mirror of revocations must go by the same one, as it is told the time.
 	Now func() time.Time
 }
 
@@ -139,23 +139,37 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
 // alone. What depends on the moment is checked on every call: time, whether the key is still known, and revocation,
 // which goes last, so that the revocation set says nothing about tokens that are not the issuer's.
 func (v *Verifier) VerifyWith(ctx context.Context, raw string, revocations revocation.Checker) (*Claims, error) {
-	now := v.now().Unix()
+	now := v.now()
 	t := v.cache.lookup(raw)
 	if t != nil {
-		if err := v.recheck(ctx, t, now); err != nil {
+		if err := v.recheck(ctx, t, now.Unix()); err != nil {
 			return nil, err
 		}
 	} else {
 		var err error
-		if t, err = v.check(ctx, raw, now); err != nil {
+		if t, err = v.check(ctx, raw, now.Unix()); err != nil {
 			return nil, err
 		}
-		v.cache.add(t, now)
+		v.cache.add(t, now.Unix())
+		now = v.now() // the key may have been waited for
 	}
-	if err := revocations.Check(ctx, t.ids); err != nil {
+	if err := checkRevocation(ctx, revocations, &t.ids, now); err != nil {
 		return nil, revocationError(err)
 	}
 	return &t.claims, nil
+}
+
+// checkerAt is a [revocation.Checker] that can be told the time: to read the clock once more would cost as much as the
+// rest of a check. [revocation.Mirror] is one.
+type checkerAt interface {
+	CheckAt(c *revocation.Claims, now time.Time) error
+}
+
+func checkRevocation(ctx context.Context, r revocation.Checker, c *revocation.Claims, now time.Time) error {
+	if at, ok := r.(checkerAt); ok {
+		return at.CheckAt(c, now)
+	}
+	return r.Check(ctx, *c)
 }
 
 // recheck repeats for a token seen before what may have changed since.
