@@ -15,16 +15,17 @@ import (
 
 // pulse is what a heartbeat brought back; see beat.lua.
 type pulse struct {
-	sent     time.Time
-	epoch    string
-	live     bool
-	beat     uint64
-	at       uint64 // ms of the server's clock
-	begun    bool
-	previous string
-	lost     string
-	peers    []string
-	proven   bool // replicas have confirmed it
+	sent   time.Time
+	epoch  string
+	live   bool
+	beat   uint64
+	at     uint64 // ms of the server's clock
+	begun  bool
+	lost   string
+	peers  []string
+	proven bool // replicas have confirmed it
+
+	liveSince time.Time // before this process first heard that the epoch is live; zero while it is not
 }
 
 // beat sends a heartbeat, and begins an epoch if the set has none that belongs to the server's data.
@@ -75,7 +76,7 @@ func (s *Store) beginEpoch(ctx context.Context) (pulse, error) {
 	if err != nil {
 		return pulse{}, fmt.Errorf("recalling the last epoch of the revocation set: %w", err)
 	}
-	return s.sendBeat(ctx, rand.Text(), last, last == "")
+	return s.sendBeat(ctx, rand.Text(), last, last == "" && s.cfg.SharedMemory)
 }
 
 func (s *Store) sendBeat(ctx context.Context, name, remembered string, first bool) (pulse, error) {
@@ -92,7 +93,7 @@ func (s *Store) sendBeat(ctx context.Context, name, remembered string, first boo
 	a := answerOf(answered)
 	p := pulse{
 		sent: sent, epoch: a.text(), live: a.number() == 1, beat: a.number(), at: a.number(), begun: a.number() == 1,
-		previous: a.text(), lost: a.text(),
+		lost: a.text(),
 	}
 	for len(a.values) > 0 {
 		p.peers = append(p.peers, a.text())
@@ -131,10 +132,14 @@ func (s *Store) beatArgs(name, remembered string, first bool) []any {
 func (s *Store) learn(p pulse) {
 	s.mu.Lock()
 	was := s.pulse
-	s.pulse = p
-	if m := s.cfg.Mirror.Status(); p.live && m.Position.Epoch == p.epoch && !m.AsOf.IsZero() {
-		s.hold(p.epoch)
+	switch {
+	case p.live && was.live && p.epoch == was.epoch:
+		p.liveSince = was.liveSince
+	case p.live:
+		p.liveSince = p.sent
 	}
+	s.pulse = p
+	s.hold(p)
 	s.mu.Unlock()
 
 	if p.epoch != was.epoch {
@@ -143,20 +148,21 @@ func (s *Store) learn(p pulse) {
 	s.report(was, p)
 }
 
-// maxHeld is how many epochs a process vouches for: as many as may begin, one upon the other, before Memory has heard of
-// any.
-const maxHeld = 16
-
-// hold notes that this process holds the set of an epoch: it has read it from the live set, or has written back to it
-// and held the one before. Nothing is lost then that it does not hold, but for what came since its mirror's latest read
-// and whose writer is gone as well. The caller has the lock.
-func (s *Store) hold(epoch string) {
-	if slices.Contains(s.held, epoch) {
+// hold notes that this process holds the set of an epoch: its mirror has proved to be complete since the set went live.
+// To have written back to it is not enough, as the mirror may not have read yet what others have. Nothing is lost then
+// that this process does not hold, but for what comes after its mirror's latest read and whose writer is gone as well.
+// The caller has the lock.
+func (s *Store) hold(p pulse) {
+	m := s.cfg.Mirror.Status()
+	if !p.live || m.Position.Epoch != p.epoch || !m.AsOf.After(p.liveSince) || slices.Contains(s.held, p.epoch) {
 		return
 	}
-	s.held = append(s.held, epoch)
+	s.held = append(s.held, p.epoch)
 	s.held = s.held[max(0, len(s.held)-maxHeld):]
 }
+
+// maxHeld is how many epochs a process vouches for: more than begin before Memory has heard of the first.
+const maxHeld = 16
 
 // kick has Run do its round now.
 func (s *Store) kick() {

@@ -10,11 +10,10 @@
 -- ARGV[8]   the latest epoch that was remembered outside of this server, or empty; for a new epoch only
 -- ARGV[9]   1 when the set is known never to have existed; for a new epoch only
 -- ARGV[10]… the peers that it has seen last
--- answers  {epoch, live, beat, now (ms), begun, previous, lost, other peers…}
---   epoch     empty when there is none and none was begun; the rest says nothing then
---   begun     1 when this call has begun it
---   previous  the epoch before it, or empty
---   lost      the epoch whose entries nobody here has held, which keeps the set from going live, or empty
+-- answers  {epoch, live, beat, now (ms), begun, lost, other peers…}
+--   epoch  empty when there is none and none was begun; the rest says nothing then
+--   begun  1 when this call has begun it
+--   lost   the epoch whose entries nobody here has held, which keeps the set from going live, or empty
 local id, lease = ARGV[1], tonumber(ARGV[2])
 local seen, written_back, held = ARGV[3], ARGV[4], ARGV[5]
 local name, remembered, first_start = ARGV[7], ARGV[8], ARGV[9] == "1"
@@ -36,7 +35,7 @@ local stored = redis.call("HMGET", META, "epoch", "lineage")
 local epoch, begun = stored[1], 0
 if not epoch or stored[2] ~= here then
 	if name == "" then
-		return {"", 0, 0, now, 0, "", ""}
+		return {"", 0, 0, now, 0, ""}
 	end
 	if not epoch then -- what may be left must not be taken for changes of the new sequence
 		redis.call("DEL", META, CHANGES)
@@ -44,7 +43,7 @@ if not epoch or stored[2] ~= here then
 	-- The sequence goes on, so that numbers in the stream keep rising.
 	redis.call("HSETNX", META, "seq", 0)
 	redis.call("HDEL", META, "confirmed", "confirmed_ms", "mark_ms", "mark_seq")
-	redis.call("HSET", META, "epoch", name, "lineage", here, "previous", epoch or string.match(held, "([^,]+),$") or "")
+	redis.call("HSET", META, "epoch", name, "lineage", here)
 	-- Leases were granted by the clock of another server, perhaps. "?" stands for peers that nobody here knows of.
 	for _, peer in ipairs(redis.call("HKEYS", PEERS)) do
 		redis.call("HSET", PEERS, peer, unconfirmed())
@@ -93,5 +92,4 @@ end
 local live = redis.call("HGET", META, "live") == epoch and 1 or 0
 redis.call("HSET", META, "replicas", ARGV[6])
 local beat = redis.call("HINCRBY", META, "beat", 1)
-local previous = redis.call("HGET", META, "previous") or ""
-return {epoch, live, beat, now, begun, previous, lost, unpack(others)}
+return {epoch, live, beat, now, begun, lost, unpack(others)}

@@ -38,6 +38,10 @@ type Config struct {
 	// Memory is optional: it lets an authd that finds the server empty tell a first start from a loss that no running
 	// authd can repair.
 	Memory Memory
+	// SharedMemory says that every authd on this server has the same Memory, or that there is only one authd. Then a
+	// Memory that is empty proves a first start, and the set goes live at once. Otherwise a process that finds the
+	// server empty waits for the length of a lease: others may hold what the server has just lost.
+	SharedMemory bool
 	// Restored is optional: it is called with entries that the server had lost and this process has written back, before
 	// the set goes live again. Other stores on the same server may have lost what belongs to them: the end of a
 	// session's record above all. It may be called twice with the same entries; after an error it is.

@@ -33,8 +33,8 @@
 // An acknowledged revocation is forgotten only if the server loses it and everybody who held it is gone too: the authd
 // that acknowledged it dies before another authd has read it (about a millisecond later), and, with Config.Replicas, the
 // replicas that had it are lost as well. When the server is emptied while no authd runs, Config.Memory makes the next one
-// refuse to go live; without it an authd that starts against an empty server only waits for others for the length of a
-// lease. A set that is restored from an old backup while no authd runs looks complete.
+// refuse to go live; without it, or when it remembers nothing, an authd that starts against an empty server only waits for
+// others for the length of a lease. A set that is restored from an old backup while no authd runs looks complete.
 //
 // # Rights
 //

@@ -148,9 +148,6 @@ func (k *keeper) writeBack(ctx context.Context, p pulse) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.writtenBack = p.epoch
-	if slices.Contains(s.held, p.previous) {
-		s.hold(p.epoch)
-	}
 	return nil
 }
 

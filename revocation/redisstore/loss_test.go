@@ -115,7 +115,69 @@ func TestBarrierWaitsForSlowPeer(t *testing.T) {
 	eventually(t, "live set", isLive(quick))
 }
 
-// 2.5.2 of the failure model: everything is lost while nobody runs who could write it back.
+// anotherServer makes the data look as it does to a server that was promoted, and changes more with it.
+func anotherServer(t *testing.T, client *redis.Client, more func(redis.Pipeliner)) {
+	t.Helper()
+	_, err := client.TxPipelined(t.Context(), func(p redis.Pipeliner) error {
+		p.HSet(t.Context(), "{authd:rev}:meta", "lineage", "another")
+		more(p)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Leases were granted by the clock of another server: one that is ahead must not end them.
+func TestPromotedServerWithClockAhead(t *testing.T) {
+	t.Parallel()
+	client := connect(t, testenv.Redis(t))
+	remembered := &memory{}
+	const long = 3 * time.Second
+	a := startAuthd(t, redisstore.Config{Client: client, Memory: remembered, Lease: long})
+	eventually(t, "live set", isLive(a))
+	if _, err := redisstore.Open(t.Context(), redisstore.Config{ // it hangs from then on
+		Client: client, Memory: remembered, Lease: long, Mirror: revocation.NewMirror(revocation.MirrorConfig{}),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	was := a.store.Stats().Epoch
+	begun := time.Now()
+	peers := client.HKeys(t.Context(), "{authd:rev}:peers").Val()
+	anotherServer(t, client, func(p redis.Pipeliner) {
+		for _, peer := range peers {
+			p.HSet(t.Context(), "{authd:rev}:peers", peer, "1 ")
+		}
+	})
+	awaitNewEpoch(t, a, was)
+	eventually(t, "live set", isLive(a))
+	if took := time.Since(begun); took < long/2 {
+		t.Errorf("live %v after the promotion, though a peer had a lease of %v", took, long)
+	}
+}
+
+// What is left of a set whose head is gone is not taken for a part of the new sequence.
+func TestHeadDeleted(t *testing.T) {
+	t.Parallel()
+	client := connect(t, testenv.Redis(t))
+	a := startAuthd(t, redisstore.Config{Client: client, Memory: &memory{}})
+	add(t, a, many("before", 3)...)
+	eventually(t, "live set", isLive(a))
+	was := a.store.Stats().Epoch
+	if err := client.Del(t.Context(), "{authd:rev}:meta").Err(); err != nil {
+		t.Fatal(err)
+	}
+	after := many("after", 1)
+	add(t, a, after...)
+	awaitNewEpoch(t, a, was)
+	eventually(t, "live set", isLive(a))
+	entries, at := listen(t, a.store, revocation.Position{})
+	if len(entries) < 4 || at.Seq != 1 {
+		t.Errorf("got %d entries at %v, want 4 of which one is a change of the new sequence", len(entries), at)
+	}
+}
+
+// Everything is lost while nobody runs who could write it back.
 func TestLostWhileNobodyRan(t *testing.T) {
 	t.Parallel()
 	client := connect(t, testenv.Redis(t))
@@ -170,6 +232,93 @@ func TestHolderComesBack(t *testing.T) {
 	proxy.Pass()
 	eventually(t, "live set", isLive(fresh))
 	eventually(t, "mirror that denies what was written back", func() bool { return denied(fresh.mirror, claims) })
+}
+
+// An authd that has never been here before, and remembers nothing, cannot know that nobody was.
+func TestNewcomerFindsServerEmpty(t *testing.T) {
+	t.Parallel()
+	addr := testenv.Redis(t)
+	client := connect(t, addr)
+	proxy := testenv.NewProxy(t, addr)
+	const long = 3 * time.Second
+	holder := startAuthd(t, redisstore.Config{Client: connect(t, proxy.Addr), Memory: ownMemory{&memory{}}, Lease: long})
+	eventually(t, "live set", isLive(holder))
+	e, claims := session("held")
+	add(t, holder, e)
+	proxy.Swallow()
+	flush(t, client)
+	begun := time.Now()
+	newcomer := startAuthd(t, redisstore.Config{Client: client, Memory: ownMemory{&memory{}}, Lease: long})
+	checker := newChecker(t, client)
+	for time.Since(begun) < long/2 {
+		if err := checker.Check(t.Context(), claims); err == nil && time.Since(begun) < long {
+			t.Fatal("an empty set is live while somebody may hold what was lost")
+		}
+	}
+	proxy.Pass()
+	eventually(t, "live set", isLive(newcomer))
+	eventually(t, "mirror that denies what was written back", func() bool { return denied(newcomer.mirror, claims) })
+}
+
+// Failovers may follow each other faster than the set goes live, and more of them than a process remembers.
+func TestManyFailoversInARow(t *testing.T) {
+	t.Parallel()
+	client := connect(t, testenv.Redis(t))
+	remembered := &memory{}
+	a := startAuthd(t, redisstore.Config{Client: client, Memory: remembered})
+	startAuthd(t, redisstore.Config{Client: client, Memory: remembered})
+	eventually(t, "live set", isLive(a))
+	e, claims := session("held")
+	add(t, a, e)
+	eventually(t, "memory of the epoch", func() bool { e, _ := remembered.LastEpoch(t.Context()); return e == a.store.Stats().Epoch })
+	checker := newChecker(t, client)
+	for range 20 {
+		was := a.store.Stats().Epoch
+		anotherServer(t, client, func(p redis.Pipeliner) { p.Del(t.Context(), "{authd:rev}:entries", "{authd:rev}:changes") })
+		awaitNewEpoch(t, a, was)
+		if checker.Check(t.Context(), claims) == nil || a.mirror.Check(t.Context(), claims) == nil {
+			t.Fatal("a revocation was forgotten")
+		}
+	}
+	eventually(t, "live set", isLive(a))
+	if lost := a.store.Stats().Lost; lost != "" || !denied(checker, claims) {
+		t.Errorf("epoch %q counts as lost, though nothing is missing", lost)
+	}
+}
+
+// An authd vouches for an epoch only once its mirror has read it, not when it has written to it what it held before: what
+// others have added since is not in its hands.
+func TestWritingBackIsNotHolding(t *testing.T) {
+	t.Parallel()
+	addr := testenv.Redis(t)
+	client := connect(t, addr)
+	remembered := &memory{}
+	proxy := testenv.NewProxy(t, addr)
+	feed, err := redisstore.NewFeed(connect(t, proxy.Addr), redisstore.FeedConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	blind := startAuthdWithoutMirror(t, redisstore.Config{Client: client, Memory: remembered})
+	runMirror(t, blind.mirror, feed)
+	other := startAuthd(t, redisstore.Config{Client: client, Memory: remembered})
+	eventually(t, "live set", func() bool { return blind.store.Stats().Live && other.store.Stats().Live })
+	eventually(t, "mirror that has read it", func() bool { return blind.mirror.Status().Fresh })
+
+	proxy.Swallow()
+	was := other.store.Stats().Epoch
+	anotherServer(t, client, func(redis.Pipeliner) {})
+	awaitNewEpoch(t, other, was)
+	eventually(t, "live set", func() bool { return blind.store.Stats().Live && other.store.Stats().Live })
+	epoch := other.store.Stats().Epoch
+	e, claims := session("not read by the blind one")
+	add(t, other, e)
+	eventually(t, "memory of the epoch", func() bool { e, _ := remembered.LastEpoch(t.Context()); return e == epoch })
+	other.stop()
+	flush(t, client)
+	eventually(t, "notice of the loss", func() bool { return blind.store.Stats().Lost == epoch })
+	if err := newChecker(t, client).Check(t.Context(), claims); !errors.Is(err, revocation.ErrUnavailable) {
+		t.Errorf("a set that lacks an acknowledged revocation answers %v", err)
+	}
 }
 
 // Without a memory, an authd that finds nothing gives others the length of a lease to say that there was something.

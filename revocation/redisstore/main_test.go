@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,6 +26,10 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		return
+	}
+	// Most of these tests wait most of the time: they need company, not processors. An argument still wins.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -67,6 +72,8 @@ func startAuthdWithoutMirror(t testing.TB, cfg redisstore.Config) *authd {
 func launch(t testing.TB, cfg redisstore.Config, reads bool) *authd {
 	t.Helper()
 	cfg.Mirror = revocation.NewMirror(revocation.MirrorConfig{})
+	_, own := cfg.Memory.(ownMemory)
+	cfg.SharedMemory = !own
 	if cfg.Lease == 0 {
 		cfg.Lease = lease
 	}
@@ -143,6 +150,9 @@ func (m *memory) RememberEpoch(_ context.Context, epoch string) error {
 	return nil
 }
 
+// ownMemory is one that no other authd has.
+type ownMemory struct{ *memory }
+
 func names(prefix string, n int) (list []string) {
 	for i := range n {
 		list = append(list, fmt.Sprint(prefix, i))
@@ -154,6 +164,13 @@ func names(prefix string, n int) (list []string) {
 func startMirror(t testing.TB, feed revocation.Feed) *revocation.Mirror {
 	t.Helper()
 	m := revocation.NewMirror(revocation.MirrorConfig{MaxStaleness: bound})
+	runMirror(t, m, feed)
+	return m
+}
+
+// runMirror has a mirror follow a feed until the test ends.
+func runMirror(t testing.TB, m *revocation.Mirror, feed revocation.Feed) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var jobs errgroup.Group
 	jobs.Go(func() error { return m.Run(ctx, feed) })
@@ -163,5 +180,4 @@ func startMirror(t testing.TB, feed revocation.Feed) *revocation.Mirror {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	return m
 }

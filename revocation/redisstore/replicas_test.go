@@ -3,6 +3,9 @@ package redisstore_test
 import (
 	"errors"
 	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/revocation/redisstore"
@@ -50,6 +53,27 @@ func TestUnconfirmed(t *testing.T) {
 	eventually(t, "nothing pending", func() bool { return a.store.Stats().Pending == 0 })
 	for name, c := range verifiers {
 		eventually(t, name+" that accepts again", func() bool { return c.Check(t.Context(), live) == nil })
+	}
+}
+
+// What replicas confirmed of one server says nothing about the next.
+func TestConfirmationEndsWithEpoch(t *testing.T) {
+	t.Parallel()
+	primary, replica := replica(t)
+	client := connect(t, primary.Addr)
+	a := startAuthd(t, redisstore.Config{Client: client, Memory: &memory{}, Replicas: 1})
+	checker, err := redisstore.NewChecker(client, redisstore.CheckerConfig{MaxStaleness: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "checker that accepts", func() bool { return checker.Check(t.Context(), live) == nil })
+	replica.Freeze()
+	was := a.store.Stats().Epoch
+	anotherServer(t, client, func(redis.Pipeliner) {})
+	awaitNewEpoch(t, a, was)
+	eventually(t, "live set", isLive(a))
+	if err := checker.Check(t.Context(), live); !errors.Is(err, revocation.ErrUnavailable) {
+		t.Errorf("a server that no replica has confirmed is asked about a token: %v", err)
 	}
 }
 

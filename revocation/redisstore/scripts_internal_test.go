@@ -58,6 +58,55 @@ func TestAddScript(t *testing.T) {
 	})
 }
 
+// The WAIT behind a repeat that changes nothing must wait for something: the script writes in any case.
+func TestAddScriptAlwaysWrites(t *testing.T) {
+	store, client := openStore(t)
+	e := revocation.Entry{Kind: revocation.Session, ID: revocation.ID{1}, Expires: 1 << 31}
+	var dirty []string
+	for range 2 {
+		if _, err := store.write(t.Context(), store.epoch(), []revocation.Entry{e}, 0); err != nil {
+			t.Fatal(err)
+		}
+		dirty = append(dirty, infoField(client.Info(t.Context(), "persistence").Val(), "rdb_changes_since_last_save"))
+	}
+	if dirty[0] == dirty[1] {
+		t.Errorf("a repeat leaves the server with %s changes: it has written nothing", dirty[1])
+	}
+}
+
+// Confirmations may come out of order, from several authds.
+func TestConfirmScriptNeverGoesBack(t *testing.T) {
+	store, client := openStore(t)
+	for _, c := range []struct {
+		epoch string
+		beat  int
+		want  string
+	}{
+		{store.epoch(), 5, "5"}, {store.epoch(), 4, "5"}, {"another epoch", 6, "5"}, {store.epoch(), 6, "6"},
+	} {
+		err := store.server.roundTrip(t.Context(), 0, func(ctx context.Context, p pipe) {
+			p.run(ctx, confirmScript, c.epoch, c.beat, 1)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := client.HGet(t.Context(), metaKey, "confirmed").Val(); got != c.want {
+			t.Errorf("after beat %d of %s: confirmed %s, want %s", c.beat, c.epoch, got, c.want)
+		}
+	}
+}
+
+func openStore(t *testing.T) (*Store, *redis.Client) {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: testenv.Redis(t), ContextTimeoutEnabled: true})
+	t.Cleanup(func() { _ = client.Close() })
+	store, err := Open(t.Context(), Config{Client: client, Mirror: revocation.NewMirror(revocation.MirrorConfig{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store, client
+}
+
 const patience = 30e9 // ns
 
 // emptyStore returns a store on an emptied server, with nothing running.

@@ -39,7 +39,7 @@ type Store struct {
 	mu          sync.Mutex
 	pulse       pulse    // of the latest heartbeat
 	writtenBack string   // the epoch under which everything held has been written back
-	held        []string // epochs whose set this process holds
+	held        []string // the latest epochs whose live set the mirror has read in full
 	remembered  string   // what Memory has
 	pending     pending  // entries that Add was called with and has not acknowledged
 	restored    uint64
