@@ -38,6 +38,9 @@ func (p Policy) apply(now time.Time, r Ring, s Step, generate generator) (Ring, 
 		err = r.dropMAC(s.MACID)
 	case s.Action == Drop:
 		err = r.drop(s.KeyID)
+	case s.Action == Revoke:
+		successor, _ := r.successor()
+		err = r.revoke(s.KeyID, successor.ID)
 	case s.Action != Wait:
 		err = errors.New("it does not fit")
 	}

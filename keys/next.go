@@ -2,6 +2,7 @@ package keys
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -15,13 +16,14 @@ const (
 	Prepare  Action = "prepare"  // a new standby is published
 	Activate Action = "activate" // a standby begins to sign, the key that signed retires
 	Drop     Action = "drop"     // a key that nobody needs any more leaves the ring
+	Revoke   Action = "revoke"   // a key leaves service in an emergency; if it signed, the standby signs at once
 )
 
 // Step is the one transition that is due, as [Policy.Next] decides. [Policy.Apply] makes the ring that the leader writes.
 type Step struct {
 	Action    Action
 	MAC       bool   // the step is about the MAC keys
-	KeyID     string // the key it is about: Activate, Drop
+	KeyID     string // the key it is about: Activate, Drop, Revoke
 	MACID     uint32 // likewise when MAC is set
 	Algorithm string // of the key to make: Begin, Prepare
 }
@@ -126,29 +128,33 @@ func (c cycle) next(now time.Time, phases []phase) (Action, int) {
 	if standby < 0 {
 		return Prepare, -1
 	}
-	mature := c.mature(now, phases[standby])
-	active := -1
-	for i, k := range phases {
-		if k.state == Active {
-			active = i
-		}
-	}
-	switch {
-	case active < 0: // no legal write leaves a ring like this; mended all the same
-		return Activate, standby
-	case mature && (now.Sub(phases[active].since) >= c.rotateEvery || !phases[active].fits):
+	active := slices.IndexFunc(phases, func(k phase) bool { return k.state == Active })
+	if active < 0 { // no legal write leaves a ring like this; mended all the same
 		return Activate, standby
 	}
+	// Keys that are over go before the next one comes, so that the ring does not grow when a leader is slow.
+	if i := slices.IndexFunc(phases, func(k phase) bool { return c.over(now, k) }); i >= 0 {
+		return Drop, i
+	}
+	if !c.mature(now, phases[standby]) {
+		return Wait, -1
+	}
+	if now.Sub(phases[active].since) >= c.rotateEvery || !phases[active].fits {
+		return Activate, standby
+	}
 	for i, k := range phases {
-		age := now.Sub(k.since)
-		switch {
-		case k.state == Prepared && i != standby && mature, // never signed; kept only until its replacement is ready
-			k.state == Retired && age > max(c.retiredFor, k.keepFor),
-			k.state == Revoked && !k.since.IsZero() && age > c.revokedFor:
+		if k.state == Prepared && i != standby { // never signed; kept only until its replacement was ready
 			return Drop, i
 		}
 	}
 	return Wait, -1
+}
+
+// over tells whether nobody needs the key any more.
+func (c cycle) over(now time.Time, k phase) bool {
+	age := now.Sub(k.since)
+	return k.state == Retired && age > max(c.retiredFor, k.keepFor) ||
+		k.state == Revoked && !k.since.IsZero() && age > c.revokedFor
 }
 
 // standbyOf returns the index of the prepared key that is next to sign, the oldest one that fits; -1 when there is none.
