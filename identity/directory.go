@@ -30,8 +30,8 @@ type Directory interface {
 	Import(ctx context.Context, username, passwordHash string, roles ...string) (Account, error)
 	// Get returns one account.
 	Get(ctx context.Context, username string) (User, error)
-	// List returns at most limit accounts in the order of their names, beginning behind the name after; empty means
-	// from the start. A limit of 0 or more than [MaxPage] means MaxPage.
+	// List returns at most limit accounts in the order of their names' bytes, beginning behind the name after, which
+	// need not exist; empty means from the start. A limit of 0 or more than [MaxPage] means MaxPage.
 	List(ctx context.Context, after string, limit int) ([]User, error)
 	// SetPassword replaces the password and returns whose it was.
 	SetPassword(ctx context.Context, username, password string) (Account, error)

@@ -38,7 +38,7 @@ func testLogIn(t *testing.T, open OpenAuthenticator) {
 	if err != nil || !reflect.DeepEqual(account, alice) {
 		t.Errorf("Account = %+v, %v, want %+v", account, err, alice)
 	}
-	for _, subject := range []string{"", "nobody", "alice@example.com", strings.ToLower(alice.Subject) + "x"} {
+	for _, subject := range []string{"", "nobody", "alice@example.com", strings.ToLower(alice.Subject) + "x", "a\x00", "a\xff"} {
 		_, err := a.Account(t.Context(), subject)
 		wantErr(t, fmt.Sprintf("Account(%q)", subject), err, identity.ErrNotFound)
 	}

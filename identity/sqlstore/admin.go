@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/authd-project/authd/identity"
@@ -64,17 +65,13 @@ func (s *Store) newRecord(username string, roles []string) (record, error) {
 
 func (s *Store) insert(ctx context.Context, r record) (identity.Account, error) {
 	const query = `INSERT INTO users (` + columns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-		ON CONFLICT (username) DO NOTHING`
-	result, err := s.db.ExecContext(ctx, query, r.subject, r.username, r.passwordHash, r.disabled, r.roles,
+		ON CONFLICT (username) DO NOTHING RETURNING ` + columns
+	inserted, err := s.query(ctx, "adding an account", query, r.subject, r.username, r.passwordHash, r.disabled, r.roles,
 		r.createdAt, r.updatedAt, r.passwordChangedAt)
 	if err != nil {
-		return identity.Account{}, unavailable(ctx, "adding an account", err)
+		return identity.Account{}, err
 	}
-	inserted, err := result.RowsAffected()
-	if err != nil {
-		return identity.Account{}, unavailable(ctx, "adding an account", err)
-	}
-	if inserted == 0 {
+	if len(inserted) == 0 {
 		return identity.Account{}, identity.ErrExists
 	}
 	return r.account(), nil
@@ -98,6 +95,9 @@ func (s *Store) Get(ctx context.Context, username string) (identity.User, error)
 func (s *Store) List(ctx context.Context, after string, limit int) ([]identity.User, error) {
 	if limit <= 0 || limit > identity.MaxPage {
 		limit = identity.MaxPage
+	}
+	if !storable(after) {
+		return nil, fmt.Errorf("%w: not valid text", identity.ErrUsername)
 	}
 	const query = `SELECT ` + columns + ` FROM users WHERE username > $1 ORDER BY username LIMIT $2`
 	records, err := s.query(ctx, "listing accounts", query, after, limit)

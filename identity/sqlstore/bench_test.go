@@ -1,7 +1,6 @@
 package sqlstore_test
 
 import (
-	"path/filepath"
 	"testing"
 
 	"golang.org/x/crypto/argon2"
@@ -12,11 +11,16 @@ import (
 
 // BenchmarkAuthenticate compares a login, and each way to be refused, with the bare hash.
 func BenchmarkAuthenticate(b *testing.B) {
+	b.Run("SQLite", func(b *testing.B) { benchAuthenticate(b, newSQLite(b)) })
+	b.Run("PostgreSQL", func(b *testing.B) { benchAuthenticate(b, newPostgres(b)) })
+}
+
+func benchAuthenticate(b *testing.B, db database) {
 	h, err := identity.NewHasher(identity.HasherConfig{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := open(b, filepath.Join(b.TempDir(), "users.db"), sqlstore.Config{Hasher: h})
+	s := db.open(b, sqlstore.Config{Hasher: h})
 	for _, username := range []string{"alice", "disabled"} {
 		if _, err := s.Add(b.Context(), username, password); err != nil {
 			b.Fatal(err)
@@ -57,11 +61,16 @@ func BenchmarkAuthenticate(b *testing.B) {
 
 // BenchmarkAccount is what each refresh asks.
 func BenchmarkAccount(b *testing.B) {
+	b.Run("SQLite", func(b *testing.B) { benchAccount(b, newSQLite(b)) })
+	b.Run("PostgreSQL", func(b *testing.B) { benchAccount(b, newPostgres(b)) })
+}
+
+func benchAccount(b *testing.B, db database) {
 	h, err := identity.NewHasher(identity.HasherConfig{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := open(b, filepath.Join(b.TempDir(), "users.db"), sqlstore.Config{Hasher: h})
+	s := db.open(b, sqlstore.Config{Hasher: h})
 	alice, err := s.Import(b.Context(), "alice", "", "admin")
 	if err != nil {
 		b.Fatal(err)

@@ -1,9 +1,10 @@
-// Package sqlstore keeps users in an SQL database: a SQLite file, which several processes may use at once, so that the
-// command line works beside a running server.
+// Package sqlstore keeps users in an SQL database: a SQLite file, which several processes of one machine may use at once,
+// or PostgreSQL, which several authd share.
 //
 // Nothing in the database is a credential: passwords are there as hashes only. Whoever can write to it can log in as
 // anybody.
 //
-// The statements and migrations are such that PostgreSQL understands them as well; all that is SQLite's own is in
-// sqlite.go.
+// Both databases understand the same statements. What is one's own is in sqlite.go and postgres.go, and in migrations
+// that carry its name. Both answer alike: names are folded before they reach the database, and it compares and orders
+// them by their bytes.
 package sqlstore

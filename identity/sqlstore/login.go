@@ -105,12 +105,14 @@ func (s *Store) upgrade(ctx context.Context, r record, password string) {
 		s.log.WarnContext(ctx, "password hash not upgraded", "subject", r.subject, "err", err)
 		return
 	}
-	const query = `UPDATE users SET password_hash = $2 WHERE subject = $1 AND password_hash = $3`
-	if _, err := s.db.ExecContext(ctx, query, r.subject, hash, r.passwordHash); err != nil {
+	const query = `UPDATE users SET password_hash = $2 WHERE subject = $1 AND password_hash = $3 RETURNING ` + columns
+	upgraded, err := s.query(ctx, "upgrading a hash", query, r.subject, hash, r.passwordHash)
+	switch {
+	case err != nil:
 		s.log.WarnContext(ctx, "password hash not upgraded", "subject", r.subject, "err", err)
-		return
+	case len(upgraded) > 0:
+		s.log.InfoContext(ctx, "password hash outdated, upgraded at login", "subject", r.subject)
 	}
-	s.log.InfoContext(ctx, "password hash outdated, upgraded at login", "subject", r.subject)
 }
 
 // Account implements [identity.Authenticator].
@@ -123,6 +125,9 @@ func (s *Store) Account(ctx context.Context, subject string) (identity.Account, 
 }
 
 func (s *Store) bySubject(ctx context.Context, subject string) (record, error) {
+	if !storable(subject) {
+		return record{}, identity.ErrNotFound
+	}
 	const query = `SELECT ` + columns + ` FROM users WHERE subject = $1`
 	return s.one(ctx, "reading an account", query, subject)
 }

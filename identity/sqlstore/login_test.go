@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -49,31 +48,33 @@ func TestAccountChangesDuringLogin(t *testing.T) {
 		}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var during func() // runs once, at the end of the next hash
-			h, err := identity.NewHasher(identity.HasherConfig{
-				Params: identity.Params{Memory: 64, Time: 1, Threads: 1}, Concurrency: 2,
-				OnHash: func(identity.HashEvent) {
-					if f := during; f != nil {
-						during = nil
-						f()
-					}
-				},
+			everywhere(t, func(t *testing.T, db database) {
+				var during func() // runs once, at the end of the next hash
+				h, err := identity.NewHasher(identity.HasherConfig{
+					Params: identity.Params{Memory: 64, Time: 1, Threads: 1}, Concurrency: 2,
+					OnHash: func(identity.HashEvent) {
+						if f := during; f != nil {
+							during = nil
+							f()
+						}
+					},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := db.open(t, sqlstore.Config{Hasher: h})
+				if _, err := s.Add(t.Context(), "alice", password); err != nil {
+					t.Fatal(err)
+				}
+				during = func() { c.change(t, s) }
+				account, err := s.Authenticate(t.Context(), "alice", password)
+				if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+					t.Errorf("Authenticate = %+v, %v, want %v", account, err, c.want)
+				}
+				if during != nil {
+					t.Error("no hash was computed")
+				}
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := open(t, filepath.Join(t.TempDir(), "users.db"), sqlstore.Config{Hasher: h})
-			if _, err := s.Add(t.Context(), "alice", password); err != nil {
-				t.Fatal(err)
-			}
-			during = func() { c.change(t, s) }
-			account, err := s.Authenticate(t.Context(), "alice", password)
-			if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
-				t.Errorf("Authenticate = %+v, %v, want %v", account, err, c.want)
-			}
-			if during != nil {
-				t.Error("no hash was computed")
-			}
 		})
 	}
 }
@@ -87,43 +88,46 @@ func TestUnusableStoredHash(t *testing.T) {
 		"huge":    strings.Repeat("A", 1<<20),
 	} {
 		t.Run(name, func(t *testing.T) {
-			hashes := 0
-			var log bytes.Buffer
-			path := filepath.Join(t.TempDir(), "users.db")
-			s := open(t, path, sqlstore.Config{
-				Hasher: newHasher(t, func(identity.HashEvent) { hashes++ }),
-				Logger: slog.New(slog.NewJSONHandler(&log, nil)),
-			})
-			alice, err := s.Add(t.Context(), "alice", password)
-			if err != nil {
-				t.Fatal(err)
-			}
-			execute(t, direct(t, path), `UPDATE users SET password_hash = ?`, hash)
+			everywhere(t, func(t *testing.T, db database) {
+				hashes := 0
+				var log bytes.Buffer
+				s := db.open(t, sqlstore.Config{
+					Hasher: newHasher(t, func(identity.HashEvent) { hashes++ }),
+					Logger: slog.New(slog.NewJSONHandler(&log, nil)),
+				})
+				alice, err := s.Add(t.Context(), "alice", password)
+				if err != nil {
+					t.Fatal(err)
+				}
+				db.execute(t, `UPDATE users SET password_hash = $1`, hash)
 
-			for _, username := range []string{"alice", "mallory"} {
-				hashes = 0
-				_, err = s.Authenticate(t.Context(), username, password)
-				if err == nil || err.Error() != identity.ErrInvalidCredentials.Error() {
-					t.Errorf("%s: error %v, want ErrInvalidCredentials", username, err)
+				for _, username := range []string{"alice", "mallory"} {
+					hashes = 0
+					_, err = s.Authenticate(t.Context(), username, password)
+					if err == nil || err.Error() != identity.ErrInvalidCredentials.Error() {
+						t.Errorf("%s: error %v, want ErrInvalidCredentials", username, err)
+					}
+					if hashes != 1 {
+						t.Errorf("%s: %d hashes computed, want 1", username, hashes)
+					}
 				}
-				if hashes != 1 {
-					t.Errorf("%s: %d hashes computed, want 1", username, hashes)
+				if got := log.String(); !strings.Contains(got, alice.Subject) || strings.Count(got, "\n") != 1 {
+					t.Errorf("log: %q, want one line with the subject", got)
 				}
-			}
-			if got := log.String(); !strings.Contains(got, alice.Subject) || strings.Count(got, "\n") != 1 {
-				t.Errorf("log: %q, want one line with the subject", got)
-			}
-			if strings.Contains(log.String(), password) || strings.Contains(log.String(), "nf65EOgLr") {
-				t.Errorf("the log has the password or the hash: %q", log.String())
-			}
+				if strings.Contains(log.String(), password) || strings.Contains(log.String(), "nf65EOgLr") {
+					t.Errorf("the log has the password or the hash: %q", log.String())
+				}
+			})
 		})
 	}
 }
 
 // Neither passwords nor hashes reach the log of a login that upgrades.
-func TestUpgradeIsLogged(t *testing.T) {
+func TestUpgradeIsLogged(t *testing.T) { everywhere(t, testUpgradeIsLogged) }
+
+func testUpgradeIsLogged(t *testing.T, db database) {
 	var log bytes.Buffer
-	s := open(t, filepath.Join(t.TempDir(), "users.db"), sqlstore.Config{
+	s := db.open(t, sqlstore.Config{
 		Hasher: newHasher(t, nil), Logger: slog.New(slog.NewJSONHandler(&log, nil)),
 	})
 	const hash = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
@@ -141,7 +145,9 @@ func TestUpgradeIsLogged(t *testing.T) {
 }
 
 // A password that is changed while a login upgrades the old one's hash stays changed.
-func TestUpgradeDoesNotUndoAChange(t *testing.T) {
+func TestUpgradeDoesNotUndoAChange(t *testing.T) { everywhere(t, testUpgradeDoesNotUndoAChange) }
+
+func testUpgradeDoesNotUndoAChange(t *testing.T, db database) {
 	hashes := 0
 	var s *sqlstore.Store
 	h, err := identity.NewHasher(identity.HasherConfig{
@@ -158,7 +164,7 @@ func TestUpgradeDoesNotUndoAChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s = open(t, filepath.Join(t.TempDir(), "users.db"), sqlstore.Config{Hasher: h})
+	s = db.open(t, sqlstore.Config{Hasher: h})
 	const hash = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
 	if _, err := s.Import(t.Context(), "alice", hash); err != nil {
 		t.Fatal(err)

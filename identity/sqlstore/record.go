@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/authd-project/authd/identity"
 )
@@ -45,6 +46,9 @@ func (r *record) user() identity.User {
 	}
 }
 
+// storable reports whether a text can be in the database at all. PostgreSQL fails where it is asked about another.
+func storable(text string) bool { return utf8.ValidString(text) && !strings.Contains(text, "\x00") }
+
 func fromMicros(us int64) time.Time {
 	if us == 0 {
 		return time.Time{}
@@ -52,25 +56,32 @@ func fromMicros(us int64) time.Time {
 	return time.UnixMicro(us).UTC()
 }
 
-// query runs a statement whose rows are records and reads them to the end: only then has a changing statement been
-// committed, and has the database said so.
-func (s *Store) query(ctx context.Context, doing, query string, args ...any) (records []record, err error) {
-	rows, err := s.db.QueryContext(ctx, query, args...)
+// query runs a statement whose rows are records.
+func (s *Store) query(ctx context.Context, doing, query string, args ...any) ([]record, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	records, err := s.read(ctx, query, args...)
 	if err != nil {
 		return nil, unavailable(ctx, doing, err)
+	}
+	return records, nil
+}
+
+// read reads the rows to the end: only then has a changing statement been committed, and has the database said so.
+func (s *Store) read(ctx context.Context, query string, args ...any) (records []record, err error) {
+	rows, err := s.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err has told
 	for rows.Next() {
 		var r record
 		if err := rows.Scan(r.fields()...); err != nil {
-			return nil, unavailable(ctx, doing, err)
+			return nil, err
 		}
 		records = append(records, r)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, unavailable(ctx, doing, err)
-	}
-	return records, nil
+	return records, rows.Err()
 }
 
 // one is query for a statement that touches one account; ErrNotFound when there is none.

@@ -25,6 +25,16 @@ const (
 // sqliteConnections bounds the connections to one file. Readers do not wait for one another, writers do anyway.
 const sqliteConnections = 4
 
+func sqliteDialect() dialect {
+	return dialect{
+		name:     "sqlite",
+		migrated: `SELECT COUNT(*) > 0 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'`,
+		guard: func(ctx context.Context, _ *sql.DB, migrate func(context.Context) error) error {
+			return whileLocked(ctx, func() error { return migrate(ctx) })
+		},
+	}
+}
+
 // openSQLite opens or creates the file with mode 0600, and its folder with mode 0700.
 func openSQLite(path string) (*sql.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

@@ -10,7 +10,11 @@ import (
 
 func TestWhileLocked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users.db")
-	openTestDB(t, path)
+	file, err := openSQLite(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
 	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate") // does not wait by itself
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,6 @@
 package sqlstore_test
 
 import (
-	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -31,11 +29,12 @@ func newHasher(t testing.TB, onHash func(identity.HashEvent)) *identity.Hasher {
 	return h
 }
 
-func TestReopen(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "not yet there", "a b?c#d%41&e.db")
+func TestReopen(t *testing.T) { everywhere(t, testReopen) }
+
+func testReopen(t *testing.T, db database) {
 	clock := time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 	c := sqlstore.Config{Hasher: newHasher(t, nil), Now: func() time.Time { return clock }}
-	s, err := sqlstore.OpenSQLite(t.Context(), path, c)
+	s, err := db.openStore(t.Context(), db.name, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +51,7 @@ func TestReopen(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	s = open(t, path, c)
+	s = db.open(t, c)
 	want := identity.User{
 		Account: alice, HasPassword: true, CreatedAt: created, UpdatedAt: clock, PasswordChangedAt: created,
 	}
@@ -64,10 +63,20 @@ func TestReopen(t *testing.T) {
 	}
 }
 
+func TestSQLiteFolderIsMade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "not yet there", "a b?c#d%41&e.db")
+	db := database{"sqlite", path, sqlstore.OpenSQLite}
+	db.open(t, sqlstore.Config{Hasher: newHasher(t, nil)})
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+}
+
 // Nobody but the owner may read the hashes, also not in the files that SQLite keeps beside the database.
 func TestFileModes(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	s := open(t, filepath.Join(dir, "users.db"), sqlstore.Config{Hasher: newHasher(t, nil)})
+	db := database{"sqlite", filepath.Join(dir, "users.db"), sqlstore.OpenSQLite}
+	s := db.open(t, sqlstore.Config{Hasher: newHasher(t, nil)})
 	if _, err := s.Add(t.Context(), "alice", password); err != nil {
 		t.Fatal(err)
 	}
@@ -112,9 +121,10 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 // Whatever goes wrong in the database is ErrUnavailable, never a wrong password and never an unknown account.
-func TestDatabaseFails(t *testing.T) {
-	s, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "users.db"),
-		sqlstore.Config{Hasher: newHasher(t, nil)})
+func TestDatabaseFails(t *testing.T) { everywhere(t, testDatabaseFails) }
+
+func testDatabaseFails(t *testing.T, db database) {
+	s, err := db.openStore(t.Context(), db.name, sqlstore.Config{Hasher: newHasher(t, nil)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,18 +161,19 @@ func TestDatabaseFails(t *testing.T) {
 	}
 }
 
-// The command line works beside a running server: two processes add users to one file and see each other's.
-func TestTwoProcesses(t *testing.T) {
+// The command line works beside a running server: two processes add users to one database and see each other's.
+func TestTwoProcesses(t *testing.T) { everywhere(t, testTwoProcesses) }
+
+func testTwoProcesses(t *testing.T, db database) {
 	const each = 10
-	if path := os.Getenv("SQLSTORE_TEST_FILE"); path != "" {
-		s := open(t, path, sqlstore.Config{Hasher: newHasher(t, nil)})
-		addUsers(t, s, "child", each)
+	if name := os.Getenv("SQLSTORE_TEST_DATABASE"); name != "" {
+		db.name = name
+		addUsers(t, db.open(t, sqlstore.Config{Hasher: newHasher(t, nil)}), "child", each)
 		return
 	}
-	path := filepath.Join(t.TempDir(), "users.db")
-	s := open(t, path, sqlstore.Config{Hasher: newHasher(t, nil)})
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTwoProcesses$")
-	child.Env = append(os.Environ(), "SQLSTORE_TEST_FILE="+path)
+	s := db.open(t, sqlstore.Config{Hasher: newHasher(t, nil)})
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$")
+	child.Env = append(os.Environ(), "SQLSTORE_TEST_DATABASE="+db.name)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if out, err := child.CombinedOutput(); err != nil {
@@ -186,27 +197,5 @@ func addUsers(t *testing.T, s *sqlstore.Store, prefix string, n int) {
 		if _, err := s.Add(t.Context(), fmt.Sprint(prefix, i), password); err != nil {
 			t.Errorf("adding %s%d: %v", prefix, i, err)
 		}
-	}
-}
-
-// direct opens the file without the store, as an administrator with other tools would.
-func direct(t *testing.T, path string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Errorf("closing the database: %v", err)
-		}
-	})
-	return db
-}
-
-func execute(t *testing.T, db *sql.DB, query string, args ...any) {
-	t.Helper()
-	if _, err := db.ExecContext(context.WithoutCancel(t.Context()), query, args...); err != nil {
-		t.Fatalf("%s: %v", query, err)
 	}
 }
