@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -75,19 +76,38 @@ type RevokeResult struct {
 	TokensUntil time.Time
 	// RevokedUntil is how long the revocation set keeps the kid.
 	RevokedUntil time.Time
+	// Pending means that every verifier with a fresh mirror refuses the key's tokens already, and that the ring is still
+	// to be changed, by whoever leads: until then the JWKS has the key, and nobody gets tokens if it is the active one.
+	Pending bool
 }
+
+// glanceTimeout bounds a look at the ring's store where there is a view to fall back on: an emergency does not wait.
+const glanceTimeout = time.Second
 
 // BlastRadius tells what [Rotator.Revoke] would do now, and changes nothing. It works in any process.
 func (r *Rotator) BlastRadius(ctx context.Context, kid string) (RevokeResult, error) {
-	ring, _, err := r.cfg.Store.Load(ctx)
-	if err != nil {
-		return RevokeResult{}, fmt.Errorf("estimating the revocation of the key %q: %w", kid, err)
-	}
-	res, err := r.cfg.Policy.blastRadius(r.cfg.Now().UTC(), ring, kid)
+	res, err := r.blastRadius(ctx, kid)
 	if err != nil {
 		return RevokeResult{}, fmt.Errorf("estimating the revocation of the key %q: %w", kid, err)
 	}
 	return res, nil
+}
+
+func (r *Rotator) blastRadius(ctx context.Context, kid string) (RevokeResult, error) {
+	patience := storeTimeout
+	if r.cfg.View != nil {
+		patience = glanceTimeout
+	}
+	glance, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ring, _, err := r.cfg.Store.Load(glance)
+	if errors.Is(err, ErrUnavailable) && ctx.Err() == nil && r.cfg.View != nil {
+		ring, _, err = r.cfg.View.Ring() // states and times are all that counts
+	}
+	if err != nil {
+		return RevokeResult{}, err
+	}
+	return r.cfg.Policy.blastRadius(r.cfg.Now().UTC(), ring, kid)
 }
 
 func (p Policy) blastRadius(now time.Time, r Ring, kid string) (RevokeResult, error) {
@@ -132,20 +152,42 @@ func (r Ring) successor() (Key, bool) {
 	return Key{}, false
 }
 
-// Revoke takes a key out of service in an emergency. It leaves the JWKS at once; if it was the one that signs, the
-// standby signs instead, even if verifiers may not know it yet (see UnknownFor); and its kid enters the revocation set,
-// so that every verifier refuses its tokens, forged ones too. Only then does Revoke return nil.
+// Revoke takes a key out of service in an emergency, from any process. Its kid enters the revocation set, so that every
+// verifier refuses its tokens, forged ones too; only then does Revoke return nil. It leaves the JWKS, and if it was the
+// one that signs, the standby signs instead, even if verifiers may not know it yet (see UnknownFor): at once in the
+// process that leads, and otherwise, with Pending set, as soon as a leader hears of it from the revocation set.
 //
 // An error that wraps [ErrUnavailable] means "not confirmed": what was begun is completed by whoever leads, and Revoke
-// may be repeated. Unknown kids fail with [ErrNotFound], a process that does not lead with [ErrNotLeader].
+// may be repeated. Unknown kids fail with [ErrNotFound]. With no RotatorConfig.Revoked, a process that does not lead
+// fails with [ErrNotLeader].
 func (r *Rotator) Revoke(ctx context.Context, kid string) (RevokeResult, error) {
-	var res RevokeResult
-	err := r.command(ctx, func(ctx context.Context, l *leadership) error { return l.revoke(ctx, kid, &res) })
+	res, err := r.revoke(ctx, kid)
 	if err != nil {
 		return res, fmt.Errorf("revoking the key %q: %w", kid, err)
 	}
-	r.cfg.Log.Warn("signing key revoked by command", "kid", kid, "was", res.State, "signing", res.Successor)
+	r.cfg.Log.Warn("signing key revoked by command", "kid", kid, "was", res.State, "signing", res.Successor, "pending", res.Pending)
 	return res, nil
+}
+
+// revoke puts the kid into the revocation set before it changes the ring: that is what protects, and the ring, or a
+// leader, may not be at hand.
+func (r *Rotator) revoke(ctx context.Context, kid string) (RevokeResult, error) {
+	requested, requestErr := r.request(ctx, kid)
+	if errors.Is(requestErr, ErrNotFound) {
+		return RevokeResult{}, requestErr
+	}
+	res := requested // kept if the leader's loop is faster than the command
+	res.Pending = false
+	err := r.command(ctx, func(ctx context.Context, l *leadership) error { return l.revoke(ctx, kid, &res) })
+	switch {
+	case err == nil:
+		return res, nil
+	case requestErr == nil && (errors.Is(err, ErrNotLeader) || errors.Is(err, ErrUnavailable)):
+		return requested, nil
+	case errors.Is(err, ErrNotLeader) && r.cfg.Revoked != nil:
+		return RevokeResult{}, requestErr
+	}
+	return res, err
 }
 
 // revoke does the leader's part of [Rotator.Revoke]. res is kept from one attempt to the next.

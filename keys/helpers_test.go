@@ -63,6 +63,13 @@ func (s *revocations) RevokeKey(_ context.Context, kid string, until time.Time) 
 	return nil
 }
 
+// Revoked implements [keys.RevokedKeys]: a mirror that is always current.
+func (s *revocations) Revoked(kid string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Now().Before(s.entries[kid])
+}
+
 func (s *revocations) setDown(down bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,16 +15,20 @@ type leadership struct {
 	term      Term
 	log       *slog.Logger
 	announced map[string]bool // revoked kids that the revocation set has confirmed during this term
+	published []string        // the kids of the ring as last read, but for the revoked
 
 	commands chan func(context.Context) // taken by run between two steps, with the context of the leadership
 	done     chan struct{}              // closed when run has returned
 }
 
-// run asks for the next step, performs it, and asks again; when nothing is due, after PollEvery.
+// run asks for the next step, performs it, and asks again; when nothing is due, after PollEvery, or as soon as the
+// revocation set holds one of the kids.
 func (l *leadership) run(ctx context.Context) error {
 	every := l.r.cfg.Policy.PollEvery()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	look, stop := l.looks()
+	defer stop()
 	failures := 0
 	for {
 		select {
@@ -33,6 +37,11 @@ func (l *leadership) run(ctx context.Context) error {
 		case command := <-l.commands:
 			command(ctx)
 			timer.Reset(0) // what it did wants confirming
+			continue
+		case <-look:
+			if failures == 0 && slices.ContainsFunc(l.published, l.r.cfg.Revoked.Revoked) {
+				timer.Reset(0)
+			}
 			continue
 		case <-timer.C:
 		}
@@ -58,7 +67,7 @@ func (l *leadership) advance(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		step := l.r.cfg.Policy.Next(now, ring)
+		step := l.due(now, ring)
 		if step.Action == Wait {
 			return l.announce(ctx, ring)
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -78,6 +79,12 @@ func (r Ring) active() (Key, bool) {
 		}
 	}
 	return Key{}, false
+}
+
+// without returns a copy of r that lacks some keys.
+func (r Ring) without(gone func(Key) bool) Ring {
+	r.Keys = slices.DeleteFunc(slices.Clone(r.Keys), gone)
+	return r
 }
 
 // Format writes what may be seen of the key, whatever the verb.

@@ -35,10 +35,14 @@ func (f KeyRevokerFunc) RevokeKey(ctx context.Context, kid string, until time.Ti
 type RotatorConfig struct {
 	Store       Store
 	Policy      Policy
-	Holder      string           // this process's name, unique among the candidates
-	Revocations KeyRevoker       // where the kid of a revoked key goes
-	Now         func() time.Time // nil means time.Now
-	Log         *slog.Logger     // nil discards
+	Holder      string     // this process's name, unique among the candidates
+	Revocations KeyRevoker // where the kid of a revoked key goes
+	// Revoked is what this process has heard of the same set. It lets any process revoke a key and the leader take
+	// notice, so give it to all processes that share a ring, or to none: nil means that only the leader revokes.
+	Revoked RevokedKeys
+	View    *View            // may be nil; tells of the ring while its store is out of reach
+	Now     func() time.Time // nil means time.Now
+	Log     *slog.Logger     // nil discards
 }
 
 // Rotator changes the ring, while its process leads. Methods may be called concurrently.

@@ -105,6 +105,9 @@ func (c *court) see(now time.Time, k sighting, w simWrite) error {
 		f = &fate{mac: k.mac, published: now}
 		c.keys[k.id] = f
 	}
+	if f.revoked && k.state != Revoked {
+		return c.violation("K5: %s was revoked and came back", k.id)
+	}
 	f.revoked = k.state == Revoked
 	f.announced = f.revoked && k.stamped
 	if k.state != Active {
@@ -157,11 +160,14 @@ func (c *court) mourn(now time.Time, present map[string]bool) error {
 	return nil
 }
 
-// settled checks that nothing is left undone.
-func (c *court) settled(now time.Time, r Ring) error {
+// settled checks that nothing is left undone, nor any key in service that the revocation set holds.
+func (c *court) settled(now time.Time, r Ring, set map[string]bool) error {
 	count := make(map[State]int)
 	for _, k := range r.Keys {
 		count[k.State]++
+		if set[k.ID] && k.State != Revoked {
+			return c.violation("K5: %v is in the revocation set and in the ring", k)
+		}
 		if k.Since.IsZero() {
 			return c.violation("K5: %v was never confirmed", k)
 		}

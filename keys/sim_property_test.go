@@ -65,6 +65,7 @@ func TestBrokenVariantsAreFound(t *testing.T) {
 		"retired-for without P":          with(func(p *Policy) { p.TokenLife -= law.ViewAge }),
 		"retired-for with one S":         with(func(p *Policy) { p.TokenLife -= law.Skew }),
 		"MAC keys kept too short":        with(func(p *Policy) { p.SessionIdle -= law.Skew }),
+		"nobody hears of an emergency":   {policy: law, deaf: true},
 		"the price of haste understated": with(func(p *Policy) { p.JWKSOverstay = 0 }),
 	} {
 		t.Run(name, func(t *testing.T) {

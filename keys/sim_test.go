@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"io"
+	"maps"
 	"slices"
 	"time"
 )
@@ -20,6 +21,7 @@ type sim struct {
 
 	ring    Ring // what the store holds
 	version int
+	set     map[string]bool // the kids in the revocation set
 	court   *court
 
 	leaders [3]simLeader
@@ -36,13 +38,15 @@ type variant struct {
 	stampEarly bool // stamps are written together with what they describe
 	hasty      bool // a new key signs at once
 	forgetful  bool // nobody notes how long tokens have lived under an earlier policy
+	deaf       bool // no leader looks at the revocation set
 }
 
 // simLeader is one process that may lead, or believe that it does.
 type simLeader struct {
 	ahead   time.Duration // of its clock, in real time; 0 to Skew
 	term    Term          // 0 means that it does not believe that it leads
-	pending *simWrite     // decided, but not written yet
+	heard   map[string]bool
+	pending *simWrite // decided, but not written yet
 }
 
 type simWrite struct {
@@ -53,7 +57,7 @@ type simWrite struct {
 }
 
 func newSim(choose chooser, law Policy, v variant) *sim {
-	return &sim{choose: choose, law: law, variant: v, now: simStart, court: newCourt(law)}
+	return &sim{choose: choose, law: law, variant: v, now: simStart, set: make(map[string]bool), court: newCourt(law)}
 }
 
 // run performs n chosen actions and then lets one leader work in peace. It returns what the court found.
@@ -63,6 +67,7 @@ func (s *sim) run(n int) error {
 		do     func() error
 	}{
 		{8, s.advance}, {4, s.read}, {4, s.write}, {2, s.elect}, {1, s.crash}, {1, s.rotate}, {1, s.revoke}, {2, s.pass}, {1, s.reconfigure},
+		{1, s.request}, {2, s.hear},
 	}
 	var lots []func() error
 	for _, a := range actions {
@@ -160,10 +165,19 @@ func (s *sim) pass() error {
 func (s *sim) decide(i int) {
 	l := &s.leaders[i]
 	now := s.now.Add(l.ahead)
-	step := s.variant.policy.Next(now, s.ring)
+	step := s.variant.policy.emergency(s.ring, func(kid string) bool { return l.heard[kid] && !s.variant.deaf })
+	if step.Action == Wait {
+		step = s.variant.policy.Next(now, s.ring)
+	}
 	var next Ring
+	w := simWrite{}
 	if step.Action != Wait {
 		next = s.must(s.variant.policy.apply(now, s.ring, step, simKey))
+		if step.Action == Revoke {
+			res, err := s.variant.policy.blastRadius(now, s.ring, step.KeyID)
+			s.mustDo(err)
+			w.emergency, w.unknownFor = true, res.UnknownFor
+		}
 	} else if j := slices.IndexFunc(s.ring.Keys, func(k Key) bool { return k.State == Revoked && k.Since.IsZero() }); j >= 0 {
 		next = s.clone()
 		s.mustDo(next.acknowledge(next.Keys[j].ID, now))
@@ -173,7 +187,8 @@ func (s *sim) decide(i int) {
 	if s.variant.hasty && step.Action == Prepare && !step.MAC {
 		s.mustDo(next.activate(next.Keys[len(next.Keys)-1].ID))
 	}
-	s.propose(l, simWrite{ring: next})
+	w.ring = next
+	s.propose(l, w)
 }
 
 // propose makes w the leader's next write.
@@ -251,16 +266,36 @@ func (s *sim) revoke() error {
 	return nil
 }
 
+// request is an emergency that is declared at a replica which does not lead: the kid enters the revocation set, and no
+// leader has heard of it yet.
+func (s *sim) request() error {
+	if len(s.ring.Keys) > 0 {
+		s.set[s.ring.Keys[s.choose("requested", len(s.ring.Keys))].ID] = true
+	}
+	return nil
+}
+
+// hear brings some leader's mirror up to date.
+func (s *sim) hear() error { return s.hearAt(s.choose("hearer", len(s.leaders))) }
+
+func (s *sim) hearAt(i int) error {
+	s.leaders[i].heard = maps.Clone(s.set)
+	return nil
+}
+
 // settle crashes everybody and gives the ring to one leader that is left in peace: whatever was half done, it completes.
 func (s *sim) settle() error {
 	s.leaders = [3]simLeader{}
+	if err := s.hearAt(s.elected); err != nil {
+		return err
+	}
 	for range 8 {
 		s.now = s.nextDue(&s.leaders[s.elected])
 		if err := s.work(s.elected); err != nil {
 			return err
 		}
 	}
-	return s.court.settled(s.now, s.ring)
+	return s.court.settled(s.now, s.ring, s.set)
 }
 
 func (s *sim) commit(next Ring, w simWrite) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,9 +15,12 @@ import (
 // ViewConfig says which ring to follow. Store and Policy are required.
 type ViewConfig struct {
 	Store  Store
-	Policy Policy           // the same in every process that shares the ring
-	Now    func() time.Time // nil means time.Now
-	Log    *slog.Logger     // nil discards
+	Policy Policy // the same in every process that shares the ring
+	// Revoked is what this process has heard of the revocation set; may be nil. With it the view neither signs with nor
+	// publishes a key that was revoked elsewhere, even before a leader has changed the ring.
+	Revoked RevokedKeys
+	Now     func() time.Time // nil means time.Now
+	Log     *slog.Logger     // nil discards
 }
 
 // View is one process's replica of the ring: what it signs with, verifies by and publishes. [View.Run] keeps it current.
@@ -59,6 +63,9 @@ func (v *View) SigningKey(context.Context) (kid, alg string, key crypto.Signer, 
 		return "", "", nil, err
 	}
 	k := s.signing
+	if v.revoked(k) { // better no token than one that every verifier refuses
+		return "", "", nil, fmt.Errorf("%w: the key that signs was revoked, and the leader has yet to replace it", ErrUnavailable)
+	}
 	return k.ID, k.Algorithm, k.Private, nil
 }
 
@@ -109,7 +116,19 @@ func (v *View) JWKS(context.Context) (JWKS, error) {
 	if err := v.freshAt(now, s); err != nil {
 		return JWKS{}, err
 	}
-	return JWKS{Body: s.jwks, ETag: s.etag, MaxAge: v.cfg.Policy.maxAge(now, s.ring)}, nil
+	set := JWKS{Body: s.jwks, ETag: s.etag, MaxAge: v.cfg.Policy.maxAge(now, s.ring)}
+	if slices.ContainsFunc(s.ring.Keys, v.revoked) {
+		var err error
+		if set.Body, set.ETag, err = jwksOf(s.ring.without(v.revoked)); err != nil {
+			return JWKS{}, err
+		}
+	}
+	return set, nil
+}
+
+// revoked tells whether a key that the ring still publishes is known to be revoked.
+func (v *View) revoked(k Key) bool {
+	return v.cfg.Revoked != nil && k.published() && v.cfg.Revoked.Revoked(k.ID)
 }
 
 // Ring returns the ring as last seen, without its private keys and secrets, and when that was. It does not mind the
