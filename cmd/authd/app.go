@@ -17,7 +17,6 @@ import (
 
 	"github.com/authd-project/authd/election"
 	"github.com/authd-project/authd/httpapi"
-	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/identity/sqlstore"
 	"github.com/authd-project/authd/internal/boltfile"
 	"github.com/authd-project/authd/keys"
@@ -99,21 +98,6 @@ func (a *app) openFile() (*boltfile.File, error) {
 	}
 	a.closers = append(a.closers, file.Close)
 	return file, nil
-}
-
-func (a *app) openUsers(ctx context.Context) error {
-	hasher, err := identity.NewHasher(identity.HasherConfig{Concurrency: a.cfg.HashPool})
-	if err != nil {
-		return err
-	}
-	a.users, err = sqlstore.OpenSQLite(ctx, filepath.Join(a.cfg.Data, "users.db"), sqlstore.Config{
-		Hasher: hasher, Rules: identity.Rules{Context: []string{"authd"}}, Logger: a.log,
-	})
-	if err != nil {
-		return err
-	}
-	a.closers = append(a.closers, a.users.Close)
-	return nil
 }
 
 func (a *app) openKeys(file *boltfile.File, revocations revocation.Store) (election.Elector, *keys.Rotator, error) {

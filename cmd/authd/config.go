@@ -22,6 +22,8 @@ import (
 // the configuration file (access_ttl), the first of these that names it. What a setting means, its unit and its default
 // stand once, in bind, and are what `authd serve --help` prints.
 type Config struct {
+	UsersConfig
+
 	Listen, AdminListen string
 	Issuer              string
 	InsecureIssuer      bool
@@ -99,6 +101,8 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&c.LogFormat, "log-format", "json", "json or text")
 	fs.BoolVar(&c.Demo, "demo", false, "make a user and a client to try, with published passwords; on loopback only")
+
+	c.UsersConfig.bind(fs)
 }
 
 // defaultData follows the XDG base directory specification, so that every command finds the same folder.
@@ -154,6 +158,7 @@ func (c *Config) Validate() error {
 		require(c.RefreshReplays >= 1, "refresh-replays %d: must allow one, for a lost response", c.RefreshReplays),
 		require(c.RedisReplicas >= 0, "redis-replicas %d: must not be negative", c.RedisReplicas),
 		require(c.Redis != "" || c.RedisReplicas == 0 && c.RedisPasswordFile == "", "redis: required with redis-replicas or redis-password-file"),
+		c.UsersConfig.validate(),
 		require(c.HashPool >= 0, "hash-pool %d: must not be negative", c.HashPool),
 		require(c.MaxConnections > 0, "max-connections %d: must be above 0", c.MaxConnections),
 		require(c.DrainTimeout > 0, "drain-timeout %v: must be above 0", c.DrainTimeout),

@@ -93,8 +93,9 @@ func (a *app) announce(w io.Writer, issuer string, public, admin net.Addr) {
   issuer      %s
   audience    %s
   data        %s
+  users       %s
   tokens      %s for %v, keys rotate every %v, revocations reach every verifier within %v
-`, buildVersion(), a.cfg.where(), public, admin, a.cfg.AdminTokenFile, issuer, joined(a.cfg.Audience), a.cfg.Data,
+`, buildVersion(), a.cfg.where(), public, admin, a.cfg.AdminTokenFile, issuer, joined(a.cfg.Audience), a.cfg.Data, a.cfg.whereUsers(),
 		policy.Algorithm, a.cfg.AccessTTL, policy.RotateEvery, a.cfg.MaxStaleness)
 	if a.cfg.Demo {
 		fmt.Fprintf(w, "  to try      user %s, password %q; client %s, secret %q\n", demoUser, demoPassword, demoClient, demoSecret)
