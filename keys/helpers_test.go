@@ -43,6 +43,7 @@ func put(t testing.TB, store keys.Store, r keys.Ring) {
 
 // revocations is the revocation set, as far as the rotator sees it.
 type revocations struct {
+	slow    time.Duration // what it takes to answer, the entry being in force already
 	mu      sync.Mutex
 	down    bool
 	entries map[string]time.Time // kid → until
@@ -50,6 +51,7 @@ type revocations struct {
 }
 
 func (s *revocations) RevokeKey(_ context.Context, kid string, until time.Time) error {
+	defer time.Sleep(s.slow)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls++
