@@ -273,6 +273,32 @@ func TestPostgresConnectionsAreBounded(t *testing.T) {
 	wg.Wait()
 }
 
+// Several authd of different issuers, or other programs, can share a database by schemas. One of them goes through a pooler
+// that gives each transaction another connection.
+func TestPostgresSchemas(t *testing.T) {
+	db := newPostgres(t)
+	url := db.name
+	owner, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	if _, err := owner.ExecContext(t.Context(), `CREATE SCHEMA one; CREATE SCHEMA two`); err != nil {
+		t.Fatal(err)
+	}
+	for _, parameters := range []string{"&search_path=one", "&search_path=two&default_query_exec_mode=exec"} {
+		db.name = url + parameters
+		s := db.open(t, sqlstore.Config{Hasher: newHasher(t, nil)})
+		if _, err := s.Add(t.Context(), "alice", password, "admin"); err != nil {
+			t.Errorf("%s: %v", parameters, err)
+		}
+		if users, err := s.List(t.Context(), "", 0); err != nil || len(users) != 1 {
+			t.Errorf("%s: %d users, %v, want one", parameters, len(users), err)
+		}
+		recovers(t, s)
+	}
+}
+
 func TestPostgresAddress(t *testing.T) {
 	for text, want := range map[string]string{
 		"postgres://authd:secret@db.example.com/users?sslmode=verify-full":                     "db.example.com:5432/users",
