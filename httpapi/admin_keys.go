@@ -72,6 +72,6 @@ func (a *admin) revokeKey(x *exchange) error {
 	return x.JSON(http.StatusOK, adminapi.KeyRevoked{
 		ID: result.KeyID, DryRun: r.DryRun, State: string(result.State), Successor: result.Successor,
 		UnknownFor:  int64(math.Ceil(result.UnknownFor.Seconds())),
-		TokensUntil: timeOrNil(result.TokensUntil), RevokedUntil: timeOrNil(result.RevokedUntil),
+		TokensUntil: timeOrNil(result.TokensUntil), RevokedUntil: timeOrNil(result.RevokedUntil), Pending: result.Pending,
 	})
 }

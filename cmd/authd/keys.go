@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -10,7 +13,20 @@ import (
 
 	"github.com/authd-project/authd/httpapi/adminapi"
 	"github.com/authd-project/authd/httpapi/adminclient"
+	"github.com/authd-project/authd/revocation"
 )
+
+// revokedKeys is what this process has heard about revoked signing keys. It implements [keys.RevokedKeys].
+type revokedKeys struct{ mirror *revocation.Mirror }
+
+// Revoked tells whether the mirror holds an entry for the kid, however old the mirror is.
+func (r revokedKeys) Revoked(kid string) bool {
+	claims := revocation.Claims{
+		Key:      revocation.IDOf(revocation.Key, kid),
+		IssuedAt: math.MaxInt64, // later than any cut-off: only the key counts
+	}
+	return errors.Is(r.mirror.Check(context.Background(), claims), revocation.ErrRevoked)
+}
 
 func newKeysCommand(env environment) *cobra.Command {
 	group := &cobra.Command{Use: "keys", Short: "List, rotate and revoke signing keys", GroupID: "operate"}
@@ -77,9 +93,51 @@ func newKeysRevokeCommand(env environment) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "revoked %s; %s signs\n", revoked.ID, revoked.Successor)
-		return nil
+		if !revoked.Pending {
+			fmt.Fprintf(cmd.OutOrStdout(), "revoked %s; %s signs\n", revoked.ID, revoked.Successor)
+			return nil
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "revoked %s: every verifier refuses its tokens; waiting for the leader to replace it\n", revoked.ID)
+		return awaitReplaced(cmd, c, revoked.ID)
 	})
+}
+
+// replaceTimeout is how long the command watches for the leader: longer than it takes to elect one.
+const replaceTimeout = 30 * time.Second
+
+// awaitReplaced returns once the leader has taken a revoked key out of service.
+func awaitReplaced(cmd *cobra.Command, c *adminclient.Client, kid string) error {
+	for began := time.Now(); time.Since(began) < replaceTimeout; {
+		list, err := c.Keys(cmd.Context())
+		if err != nil {
+			return fmt.Errorf("the key is revoked; whether the leader has replaced it cannot be told: %w", err)
+		}
+		if signing, done := replaced(list.Keys, kid); done {
+			fmt.Fprintf(cmd.OutOrStdout(), "the leader has replaced it; %s signs\n", signing)
+			return nil
+		}
+		select {
+		case <-cmd.Context().Done():
+			return cmd.Context().Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("the key is revoked, but no leader has replaced it within %v; until one does, nobody gets new tokens (see /leader)",
+		replaceTimeout)
+}
+
+// replaced tells whether a key is out of service, and which one signs.
+func replaced(list []adminapi.Key, kid string) (signing string, done bool) {
+	done = true
+	for _, k := range list {
+		switch {
+		case k.ID == kid && k.State != "revoked":
+			done = false
+		case k.State == "active":
+			signing = k.ID
+		}
+	}
+	return signing, done
 }
 
 // blastRadius says in sentences what revoking a key does.

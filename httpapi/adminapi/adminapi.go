@@ -119,6 +119,8 @@ type KeyRevoked struct {
 	TokensUntil *time.Time `json:"tokens_until,omitempty"`
 	// RevokedUntil is how long the revocation set keeps the kid.
 	RevokedUntil *time.Time `json:"revoked_until,omitempty"`
+	// Pending means that the tokens are refused already, and that the leader, another server, is still to replace the key.
+	Pending bool `json:"pending"`
 }
 
 // Leader names who leads.
