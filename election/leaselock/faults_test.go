@@ -104,8 +104,12 @@ func TestCutOffLeader(t *testing.T) {
 	old, began := first.awaitEnd(t), second.awaitBegin(t)
 	inTurn(t, old, began)
 	t.Logf("the old leader stopped after %v (%v), the next began after %v", old.ended.Sub(cut), old.cause, began.Sub(cut))
+	asked := time.Now()
 	if holder, asOf, err := cutOff.Leader(t.Context()); holder != "" || err == nil {
 		t.Errorf("who is cut off says that %q leads, as of %v ago, %v", holder, time.Since(asOf), err)
+	}
+	if took := time.Since(asked); took > 10*time.Second { // client-go's own patience is 45 s
+		t.Errorf("it took %v to say so", took)
 	}
 
 	proxy.Pass()
