@@ -47,7 +47,7 @@ func (a *admin) rotateKeys(x *exchange) error {
 		return &refusal{status: http.StatusConflict, code: codeConflict, detail: early.Error(), cause: err}
 	}
 	if err != nil {
-		return err
+		return a.leaderOnly(err)
 	}
 	return x.JSON(http.StatusOK, adminapi.Rotated{ID: kid})
 }

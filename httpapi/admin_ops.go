@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/authd-project/authd/httpapi/adminapi"
+	"github.com/authd-project/authd/keys"
 )
 
 // checkTime bounds all checks of one readiness probe together.
@@ -40,11 +41,20 @@ func (a *admin) ready(x *exchange) error {
 
 // leader answers who leads, in the form of the classic leader-elector sidecar.
 func (a *admin) leader(x *exchange) error {
-	name, _, err := a.cfg.Leadership.Leader(x.ctx())
-	if err != nil {
-		r := unavailable("It cannot be told who leads.")
-		r.cause = err
-		return &r
+	s := a.cfg.Leadership.Sight()
+	return x.JSON(http.StatusOK, adminapi.Leader{
+		Name: s.Name, Self: s.Self, Term: s.Term, ValidForMS: s.ValidFor.Milliseconds(),
+	})
+}
+
+// leaderOnly says, when this process could not change the keys because it does not lead, who can.
+func (a *admin) leaderOnly(err error) error {
+	if !errors.Is(err, keys.ErrNotLeader) {
+		return err
 	}
-	return x.JSON(http.StatusOK, adminapi.Leader{Name: name})
+	detail := "Only the leader changes keys, and nobody leads at the moment. Repeat the request in a few seconds."
+	if s := a.cfg.Leadership.Sight(); s.Name != "" {
+		detail = fmt.Sprintf("Only the leader changes keys. It is %s; ask there.", s.Name)
+	}
+	return &refusal{status: http.StatusConflict, code: codeNotLeader, detail: detail, cause: err}
 }

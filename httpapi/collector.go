@@ -15,7 +15,7 @@ type state struct {
 	ring   KeyRing
 	now    func() time.Time
 
-	fresh, staleness, entries, keys, ringAge *prometheus.Desc
+	fresh, staleness, entries, keys, ringAge, ringTerm *prometheus.Desc
 }
 
 // RegisterState registers gauges for the mirror of revocations and for the key ring. now is the clock that ages are
@@ -36,6 +36,8 @@ func RegisterState(reg prometheus.Registerer, mirror RevocationMirror, ring KeyR
 			"Signing keys in the ring, by state.", []string{"state"}, nil),
 		ringAge: prometheus.NewDesc("authd_key_ring_age_seconds",
 			"Age of this process's view of the key ring; absent before the first load.", nil, nil),
+		ringTerm: prometheus.NewDesc("authd_key_ring_term",
+			"Term of the leader that wrote the key ring; it grows by one with each leadership.", nil, nil),
 	}
 	if err := reg.Register(c); err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
@@ -45,7 +47,7 @@ func RegisterState(reg prometheus.Registerer, mirror RevocationMirror, ring KeyR
 
 // Describe implements [prometheus.Collector].
 func (c *state) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.fresh, c.staleness, c.entries, c.keys, c.ringAge} {
+	for _, d := range []*prometheus.Desc{c.fresh, c.staleness, c.entries, c.keys, c.ringAge, c.ringTerm} {
 		ch <- d
 	}
 }
@@ -72,6 +74,7 @@ func (c *state) Collect(ch chan<- prometheus.Metric) {
 		return // no ring was loaded yet
 	}
 	gauge(c.ringAge, max(0, c.now().Sub(asOf).Seconds()))
+	gauge(c.ringTerm, float64(ring.Term))
 	states := map[keys.State]int{keys.Prepared: 0, keys.Active: 0, keys.Retired: 0, keys.Revoked: 0}
 	for _, k := range ring.Keys {
 		states[k.State]++

@@ -86,6 +86,7 @@ func newEnv(t testing.TB, change ...options) *env {
 	metrics, err := httpapi.NewMetrics(e.registry)
 	must(t, err)
 	must(t, httpapi.RegisterState(e.registry, e.mirror, e.ring, nil))
+	must(t, httpapi.RegisterLeadership(e.registry, rotatorLeads{}, nil))
 	log := slog.New(slog.NewJSONHandler(e.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 
 	publicConfig := httpapi.PublicConfig{
@@ -224,8 +225,8 @@ func (f *flaky) Add(ctx context.Context, entries ...revocation.Entry) error {
 // rotatorLeads answers as the elector of a process that leads.
 type rotatorLeads struct{}
 
-func (rotatorLeads) Leader(context.Context) (string, time.Time, error) {
-	return "test", time.Time{}, nil
+func (rotatorLeads) Sight() election.Sight {
+	return election.Sight{Name: "test", Self: true, Term: 1, AsOf: time.Now(), ValidFor: 5 * time.Second, Changes: 1}
 }
 
 // logBuffer collects the log.

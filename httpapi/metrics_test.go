@@ -38,6 +38,7 @@ func TestMetrics(t *testing.T) {
 	e.do(request{method: "GET", path: "/v1/verify", bearer: g.AccessToken})
 	series := e.series()
 	for name, want := range map[string]string{
+		`authd_leader`: "1", `authd_leader_changes_total`: "1", `authd_key_ring_term`: "1",
 		`authd_logins_total{outcome="ok"}`:                                                                        "1",
 		`authd_logins_total{outcome="invalid_credentials"}`:                                                       "1",
 		`authd_refreshes_total{outcome="ok"}`:                                                                     "1",
@@ -60,7 +61,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is %q, want %s", name, got, want)
 		}
 	}
-	for _, name := range []string{"authd_revocation_mirror_staleness_seconds", "authd_key_ring_age_seconds"} {
+	for _, name := range []string{"authd_revocation_mirror_staleness_seconds", "authd_key_ring_age_seconds", "authd_leader_sight_age_seconds"} {
 		if _, ok := series[name]; !ok {
 			t.Errorf("no %s", name)
 		}

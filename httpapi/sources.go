@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/authd-project/authd/election"
 	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/keys"
 	"github.com/authd-project/authd/revocation"
@@ -80,9 +81,9 @@ type KeyRing interface {
 	Ring() (ring keys.Ring, asOf time.Time, err error)
 }
 
-// Leadership tells who leads; see [election.Elector].
+// Leadership tells who leads; see [election.Observer].
 type Leadership interface {
-	Leader(ctx context.Context) (holder string, asOf time.Time, err error)
+	Sight() election.Sight
 }
 
 // KeyAdmin changes the key ring; see [keys.Rotator].

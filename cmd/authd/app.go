@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -20,7 +19,6 @@ import (
 	"github.com/authd-project/authd/identity/sqlstore"
 	"github.com/authd-project/authd/internal/boltfile"
 	"github.com/authd-project/authd/keys"
-	keybolt "github.com/authd-project/authd/keys/boltstore"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/revocation/httpfeed"
 	"github.com/authd-project/authd/session"
@@ -37,8 +35,12 @@ type app struct {
 	tokenLife     time.Duration // the longest life of any token still alive; see startTokenLife
 	registry      *prometheus.Registry
 	metrics       *httpapi.Metrics
+	connections   *connections
 	users         *sqlstore.Store
+	ring          keys.Store
 	view          *keys.View
+	rotator       *keys.Rotator
+	leadership    *election.Observer
 	mirror        *revocation.Mirror
 	jobs          []func(context.Context) error // each runs until its context ends
 	closers       []func() error                // closed last to first, also when construction stops half-way
@@ -46,7 +48,10 @@ type app struct {
 
 // newApp opens the stores and wires the parts. issuer is the URL under which clients reach the public API.
 func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_ *app, err error) {
-	a := &app{cfg: cfg, log: log, registry: prometheus.NewRegistry()}
+	a := &app{
+		cfg: cfg, log: log, registry: prometheus.NewRegistry(), connections: &connections{cfg: cfg.ConnectionConfig},
+	}
+	a.closers = append(a.closers, a.connections.close)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -71,8 +76,7 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if err != nil {
 		return nil, err
 	}
-	elector, rotator, err := a.openKeys(file, st.revocations)
-	if err != nil {
+	if err := a.openKeys(ctx, file, st.revocations); err != nil {
 		return nil, err
 	}
 	sessions, err := a.openSessions(issuer, st)
@@ -88,7 +92,7 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if err := a.openPublic(issuer, sessions, verifier, st.revocations); err != nil {
 		return nil, err
 	}
-	return a, a.openAdmin(sessions, st.revocations, elector, rotator)
+	return a, a.openAdmin(sessions, st.revocations)
 }
 
 func (a *app) openFile() (*boltfile.File, error) {
@@ -98,39 +102,6 @@ func (a *app) openFile() (*boltfile.File, error) {
 	}
 	a.closers = append(a.closers, file.Close)
 	return file, nil
-}
-
-func (a *app) openKeys(file *boltfile.File, revocations revocation.Store) (election.Elector, *keys.Rotator, error) {
-	text, err := readOrMakeSecret(a.cfg.KEKFile, a.cfg.KEKFile == filepath.Join(a.cfg.Data, "kek"))
-	if err != nil {
-		return nil, nil, fmt.Errorf("kek-file: %w", err)
-	}
-	keks, err := keys.ParseKEKs(text)
-	if err != nil {
-		return nil, nil, fmt.Errorf("kek-file %s: %w", a.cfg.KEKFile, err)
-	}
-	store, err := keybolt.Open(file, keys.NewCodec(keks...))
-	if err != nil {
-		return nil, nil, err
-	}
-	policy := a.cfg.keyPolicy()
-	policy.TokenLife = a.tokenLife
-	if a.view, err = keys.NewView(keys.ViewConfig{Store: store, Policy: policy, Log: a.log}); err != nil {
-		return nil, nil, err
-	}
-	identity := processIdentity()
-	rotator, err := keys.NewRotator(keys.RotatorConfig{
-		Store: store, Policy: policy, Holder: identity, Log: a.log,
-		Revocations: keys.KeyRevokerFunc(func(ctx context.Context, kid string, until time.Time) error {
-			return revokeKey(ctx, revocations, a.mirror, kid, until)
-		}),
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	elector := election.NewSolo(identity, time.Now)
-	a.jobs = append(a.jobs, a.view.Run, func(ctx context.Context) error { return elector.Lead(ctx, rotator.Lead) })
-	return elector, rotator, nil
 }
 
 func (a *app) openSessions(issuer string, st stores) (*session.Service, error) {
@@ -168,19 +139,23 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 	return err
 }
 
-func (a *app) openAdmin(sessions *session.Service, revocations revocation.Store, elector election.Elector, rotator *keys.Rotator) error {
+func (a *app) openAdmin(sessions *session.Service, revocations revocation.Store) error {
 	var err error
 	own := a.cfg.AdminTokenFile == filepath.Join(a.cfg.Data, "admin-token")
 	if a.adminToken, err = readOrMakeSecret(a.cfg.AdminTokenFile, own); err != nil {
 		return fmt.Errorf("admin-token-file: %w", err)
 	}
-	if err := httpapi.RegisterState(a.registry, a.mirror, a.view, nil); err != nil {
+	err = errors.Join(
+		httpapi.RegisterState(a.registry, a.mirror, a.view, nil),
+		httpapi.RegisterLeadership(a.registry, a.leadership, nil),
+	)
+	if err != nil {
 		return err
 	}
 	a.admin, err = httpapi.NewAdmin(httpapi.AdminConfig{
 		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
 		Users:       a.users, Sessions: sessions, Revocations: revocations, Mirror: a.mirror,
-		Ring: a.view, Keys: rotator, Leadership: elector, TokenLife: a.tokenLife + a.cfg.Leeway,
+		Ring: a.view, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway,
 		Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Drain: a.cfg.DrainTimeout},
 	})
@@ -236,23 +211,4 @@ func (a *app) close() error {
 		errs = append(errs, c())
 	}
 	return errors.Join(errs...)
-}
-
-// revokeKey puts a signing key on the revocation set.
-func revokeKey(ctx context.Context, store revocation.Store, mirror *revocation.Mirror, kid string, until time.Time) error {
-	entry := revocation.Entry{Kind: revocation.Key, ID: revocation.IDOf(revocation.Key, kid), Expires: revocation.Cutoff(until)}
-	if err := store.Add(ctx, entry); err != nil {
-		return err
-	}
-	mirror.Merge(entry)
-	return nil
-}
-
-// processIdentity is unique for each process: two processes with one name would lead at the same time.
-func processIdentity() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "authd"
-	}
-	return host + "-" + newSecret()[:8]
 }

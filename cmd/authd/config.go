@@ -22,6 +22,8 @@ import (
 // the configuration file (access_ttl), the first of these that names it. What a setting means, its unit and its default
 // stand once, in bind, and are what `authd serve --help` prints.
 type Config struct {
+	ConnectionConfig
+	ClusterConfig
 	UsersConfig
 
 	Listen, AdminListen string
@@ -30,8 +32,6 @@ type Config struct {
 	Audience            []string
 	Data                string
 	KEKFile             string
-	Redis               string
-	RedisPasswordFile   string
 	RedisReplicas       int
 	AdminTokenFile      string
 	Clients             []string
@@ -70,10 +70,8 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.InsecureIssuer, "insecure-issuer", false, "accept an http issuer that is not on loopback: passwords cross the network in clear")
 	fs.StringSliceVar(&c.Audience, "audience", []string{"authd"}, "the \"aud\" of access tokens")
 	fs.StringVar(&c.Data, "data", defaultData(), "folder of the embedded store, the users and generated secrets")
-	fs.StringVar(&c.Redis, "redis", "", "URL of the Redis that keeps sessions and revocations, also redis-sentinel:// and redis-cluster:// (default: the embedded store)")
-	fs.StringVar(&c.RedisPasswordFile, "redis-password-file", "", "file of the Redis password; the environment of a process is safer than its arguments, and a file safer than both")
 	fs.IntVar(&c.RedisReplicas, "redis-replicas", 0, "Redis replicas that must have a logout before it is acknowledged; at least half of those there are")
-	fs.StringVar(&c.KEKFile, "kek-file", "", "file of key-encryption keys, 32 bytes in base64 a line; the first seals, all open (default: DATA/kek, made at the first start)")
+	fs.StringVar(&c.KEKFile, "kek-file", "", "file of key-encryption keys, 32 bytes in base64 a line; the first seals, all open (default with the embedded ring: DATA/kek, made at the first start)")
 	fs.StringVar(&c.AdminTokenFile, "admin-token-file", "", "file of the admin API's bearer token (default: DATA/admin-token, made at the first start)")
 	fs.StringSliceVar(&c.Clients, "clients", nil, "OAuth clients that may introspect and revoke, each ID:SHA256 of its secret in hex; see authd client new")
 	fs.StringSliceVar(&c.Scopes, "scopes", nil, "scopes that a login may ask for")
@@ -102,6 +100,8 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&c.LogFormat, "log-format", "json", "json or text")
 	fs.BoolVar(&c.Demo, "demo", false, "make a user and a client to try, with published passwords; on loopback only")
 
+	c.ConnectionConfig.bind(fs)
+	c.ClusterConfig.bind(fs)
 	c.UsersConfig.bind(fs)
 }
 
@@ -120,7 +120,8 @@ func defaultData() string {
 // complete fills the settings whose defaults follow from others. The default issuer is known only once the listener is
 // bound, as the port may be 0.
 func (c *Config) complete() {
-	if c.KEKFile == "" {
+	c.completeCluster()
+	if c.KEKFile == "" && !c.shared() {
 		c.KEKFile = filepath.Join(c.Data, "kek")
 	}
 	if c.AdminTokenFile == "" {
@@ -157,7 +158,9 @@ func (c *Config) Validate() error {
 		require(c.SessionAbsolute >= c.SessionIdle, "session-absolute %v: must not be below session-idle %v", c.SessionAbsolute, c.SessionIdle),
 		require(c.RefreshReplays >= 1, "refresh-replays %d: must allow one, for a lost response", c.RefreshReplays),
 		require(c.RedisReplicas >= 0, "redis-replicas %d: must not be negative", c.RedisReplicas),
-		require(c.Redis != "" || c.RedisReplicas == 0 && c.RedisPasswordFile == "", "redis: required with redis-replicas or redis-password-file"),
+		require(c.Redis != "" || c.RedisReplicas == 0, "redis: required with redis-replicas"),
+		c.ConnectionConfig.validate(),
+		c.validateCluster(),
 		c.UsersConfig.validate(),
 		require(c.HashPool >= 0, "hash-pool %d: must not be negative", c.HashPool),
 		require(c.MaxConnections > 0, "max-connections %d: must be above 0", c.MaxConnections),

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,20 +10,7 @@ import (
 
 	"github.com/authd-project/authd/httpapi/adminapi"
 	"github.com/authd-project/authd/httpapi/adminclient"
-	"github.com/authd-project/authd/revocation"
 )
-
-// revokedKeys is what this process has heard about revoked signing keys. It implements [keys.RevokedKeys].
-type revokedKeys struct{ mirror *revocation.Mirror }
-
-// Revoked tells whether the mirror holds an entry for the kid, however old the mirror is.
-func (r revokedKeys) Revoked(kid string) bool {
-	claims := revocation.Claims{
-		Key:      revocation.IDOf(revocation.Key, kid),
-		IssuedAt: math.MaxInt64, // later than any cut-off: only the key counts
-	}
-	return errors.Is(r.mirror.Check(context.Background(), claims), revocation.ErrRevoked)
-}
 
 func newKeysCommand(env environment) *cobra.Command {
 	group := &cobra.Command{Use: "keys", Short: "List, rotate and revoke signing keys", GroupID: "operate"}

@@ -18,7 +18,7 @@ func TestSessionsInRedis(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: addr})
 	defer client.Close()
 	data := t.TempDir()
-	args := []string{"--demo", "--redis", "redis://" + addr, "--issuer", "http://127.0.0.1:1"}
+	args := []string{"--demo", "--redis", "redis://" + addr, "--kek-file", newKEK(t), "--issuer", "http://127.0.0.1:1"}
 
 	s := serve(t, data, args...)
 	ended, alive := s.login(t, demoUser, demoPassword), s.login(t, demoUser, demoPassword)
@@ -63,7 +63,7 @@ func TestRedisOutage(t *testing.T) {
 	addr := testenv.Redis(t)
 	client := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
 	defer client.Close()
-	s := serve(t, t.TempDir(), "--demo", "--redis", "redis://"+addr, "--max-staleness", "2s")
+	s := serve(t, t.TempDir(), "--demo", "--redis", "redis://"+addr, "--kek-file", newKEK(t), "--max-staleness", "2s")
 	g := s.login(t, demoUser, demoPassword)
 	client.ShutdownNoSave(t.Context())
 

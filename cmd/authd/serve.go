@@ -87,7 +87,7 @@ func listen(ctx context.Context, cfg Config) (public, admin net.Listener, err er
 // announce tells a person what was chosen and where everything is.
 func (a *app) announce(w io.Writer, issuer string, public, admin net.Addr) {
 	policy := a.cfg.keyPolicy()
-	fmt.Fprintf(w, `authd %s, sessions and revocations in %s
+	fmt.Fprintf(w, `authd %s, sessions and revocations in %s, %s
   public API  http://%s
   admin API   http://%s (bearer token in %s)
   issuer      %s
@@ -95,7 +95,7 @@ func (a *app) announce(w io.Writer, issuer string, public, admin net.Addr) {
   data        %s
   users       %s
   tokens      %s for %v, keys rotate every %v, revocations reach every verifier within %v
-`, buildVersion(), a.cfg.where(), public, admin, a.cfg.AdminTokenFile, issuer, joined(a.cfg.Audience), a.cfg.Data, a.cfg.whereUsers(),
+`, buildVersion(), a.cfg.where(), a.cfg.whoRotates(), public, admin, a.cfg.AdminTokenFile, issuer, joined(a.cfg.Audience), a.cfg.Data, a.cfg.whereUsers(),
 		policy.Algorithm, a.cfg.AccessTTL, policy.RotateEvery, a.cfg.MaxStaleness)
 	if a.cfg.Demo {
 		fmt.Fprintf(w, "  to try      user %s, password %q; client %s, secret %q\n", demoUser, demoPassword, demoClient, demoSecret)
@@ -108,6 +108,14 @@ func (c *Config) where() string {
 		return "Redis"
 	}
 	return "the data folder"
+}
+
+// whoRotates says in what the key ring is kept, and how its keeper is chosen.
+func (c *Config) whoRotates() string {
+	if c.Election == "solo" {
+		return "keys too"
+	}
+	return fmt.Sprintf("keys in %s with a leader elected by %s", c.Keys, c.Election)
 }
 
 // announceReady prints "ready" once requests can be answered. Until then they are answered 503.

@@ -2,14 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"go.etcd.io/bbolt"
 
 	"github.com/authd-project/authd/internal/boltfile"
-	"github.com/authd-project/authd/internal/redisurl"
 	"github.com/authd-project/authd/revocation"
 	revocationbolt "github.com/authd-project/authd/revocation/boltstore"
 	revocationredis "github.com/authd-project/authd/revocation/redisstore"
@@ -53,17 +50,10 @@ func (a *app) openEmbedded(file *boltfile.File) (stores, error) {
 }
 
 func (a *app) openRedis(ctx context.Context, file *boltfile.File) (stores, error) {
-	options, err := redisurl.Parse(a.cfg.Redis)
+	client, err := a.connections.redis()
 	if err != nil {
-		return stores{}, fmt.Errorf("redis: %w", err)
+		return stores{}, err
 	}
-	if name := a.cfg.RedisPasswordFile; name != "" {
-		if options.Password, err = readOrMakeSecret(name, false); err != nil {
-			return stores{}, fmt.Errorf("redis-password-file: %w", err)
-		}
-	}
-	client := redis.NewUniversalClient(options)
-	a.closers = append(a.closers, client.Close)
 	sessions, err := sessionredis.New(sessionredis.Config{
 		Client: client, Limits: a.cfg.sessionLimits(), KeepEnded: a.keepEnded(), Replicas: a.cfg.RedisReplicas, Logger: a.log,
 	})

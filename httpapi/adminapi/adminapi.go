@@ -125,7 +125,12 @@ type KeyRevoked struct {
 
 // Leader names who leads.
 type Leader struct {
-	Name string `json:"name"` // empty when nobody does
+	Name string `json:"name"` // empty when nobody does, or it cannot be told
+	Self bool   `json:"self"` // it is the server that answered
+	// Term is the leader's in the key ring; 0 while it has not claimed one.
+	Term uint64 `json:"term"`
+	// ValidForMS is after how many milliseconds the name becomes empty if nothing more is heard.
+	ValidForMS int64 `json:"valid_for_ms"`
 }
 
 // Problem is how every error is answered (RFC 9457).

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/authd-project/authd/internal/redisurl"
+)
+
+// connections are the clients of the servers that the settings name. Each is made when first asked for, and shared by
+// everything that needs it. It is used by one goroutine, at the start.
+type connections struct {
+	cfg     ConnectionConfig
+	closers []func() error
+
+	redisOptions *redis.UniversalOptions
+	redisShared  redis.UniversalClient
+}
+
+// redis returns the client of sessions, revocations and the key ring.
+func (c *connections) redis() (redis.UniversalClient, error) {
+	if c.redisShared != nil {
+		return c.redisShared, nil
+	}
+	options, err := c.parseRedis()
+	if err != nil {
+		return nil, err
+	}
+	c.redisShared = redis.NewUniversalClient(options)
+	c.closers = append(c.closers, c.redisShared.Close)
+	return c.redisShared, nil
+}
+
+// electionPool is enough for a candidate that asks, renews and gives up.
+const electionPool = 3
+
+// redisForElection returns a client with connections of its own: a renewal must not queue behind a crowd of logins.
+func (c *connections) redisForElection() (redis.UniversalClient, error) {
+	options, err := c.parseRedis()
+	if err != nil {
+		return nil, err
+	}
+	own := *options
+	own.PoolSize = electionPool
+	client := redis.NewUniversalClient(&own)
+	c.closers = append(c.closers, client.Close)
+	return client, nil
+}
+
+func (c *connections) parseRedis() (*redis.UniversalOptions, error) {
+	if c.redisOptions != nil {
+		return c.redisOptions, nil
+	}
+	options, err := redisurl.Parse(c.cfg.Redis)
+	if err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	if name := c.cfg.RedisPasswordFile; name != "" {
+		if options.Password, err = readOrMakeSecret(name, false); err != nil {
+			return nil, fmt.Errorf("redis-password-file: %w", err)
+		}
+	}
+	c.redisOptions = options
+	return options, nil
+}
+
+func (c *connections) close() error {
+	var errs []error
+	for _, f := range slices.Backward(c.closers) {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
+}
