@@ -13,6 +13,11 @@
 // and not 401, so that nobody is logged out by an outage. A route may choose otherwise: [Stale] bears an older copy,
 // [Online] asks the issuer about every request. There is no policy that accepts whatever comes.
 //
+// A service that may read authd's Redis can hold its copy, and ask, without the issuer in between:
+//
+//	source, err := redisstore.OpenSource("redis://verifier:PASSWORD@redis:6379", redisstore.SourceConfig{})
+//	guard, err := middleware.New(ctx, "https://auth.example.com", middleware.Options{Audience: "orders", Redis: source})
+//
 // Refusals are RFC 9457 problem documents with the challenges of RFC 6750. Trusted are the issuer and the way to it
 // (TLS): whoever can answer in its place can make tokens.
 package middleware

@@ -35,7 +35,7 @@ type Options struct {
 	// Lazy lets New return at once: the issuer is looked for in the background, for as long as it takes, and requests
 	// are answered 503 until it was found.
 	Lazy bool
-	// OnlineTimeout bounds each question of an [Online] route to the issuer. Default 2 s.
+	// OnlineTimeout bounds each question of an [Online] route to the issuer or to Redis. Default 2 s.
 	OnlineTimeout time.Duration
 	// InsecureIssuer accepts an http issuer that is not on loopback: whoever can change what passes between here and
 	// there can then make tokens.
@@ -48,6 +48,13 @@ type Options struct {
 	Keys        token.VerificationKeys
 	Revocations Revocations
 
+	// Redis, if set, takes the place of the issuer's revocation feed, and is what [Online] routes ask: for a service that
+	// may read the Redis in which authd keeps the revocations. [redisstore.Source] is one. Keys still come from the issuer,
+	// who is found by discovery. The guard does not close it; that is for the caller to do, after Close.
+	//
+	// [redisstore.Source]: https://pkg.go.dev/github.com/authd-project/authd/revocation/redisstore#Source
+	Redis RedisSource
+
 	Observer Observer         // told of each decision, for metrics; nil costs nothing
 	Log      *slog.Logger     // nil discards
 	Now      func() time.Time // nil means time.Now
@@ -59,6 +66,12 @@ type Revocations interface {
 	revocation.Checker
 	// Within decides with another.
 	Within(maxAge time.Duration) revocation.Checker
+}
+
+// RedisSource is a way to the revocation set that does not lead through the issuer.
+type RedisSource interface {
+	revocation.Feed    // for the guard's replica
+	revocation.Checker // asks about one token, on all axes at once
 }
 
 func (o *Options) setDefaults() {
@@ -90,6 +103,9 @@ func (o *Options) validate(issuer string) error {
 	if (o.Keys == nil) != (o.Revocations == nil) {
 		errs = append(errs, errors.New("Keys and Revocations go together"))
 	}
+	if o.Redis != nil && o.Revocations != nil {
+		errs = append(errs, errors.New("Redis and Revocations exclude each other"))
+	}
 	if o.Keys == nil {
 		errs = append(errs, checkIssuer(issuer, o.InsecureIssuer))
 	}
@@ -103,6 +119,7 @@ type Guard struct {
 	challenge string // `Bearer realm="…"`
 
 	sources atomic.Pointer[sources] // nil until the issuer was found
+	feedErr atomic.Pointer[error]   // why the feed broke when it last did
 	ready   chan struct{}           // closed when every source has been filled
 	cancel  context.CancelFunc      // ends the background work
 	done    sync.WaitGroup          // for it

@@ -259,7 +259,11 @@ func TestPoliciesInAnOutage(t *testing.T) {
 	}
 }
 
-type noKeys struct{ token.VerificationKeys }
+type (
+	noKeys        struct{ token.VerificationKeys }
+	noRevocations struct{ middleware.Revocations }
+	noRedis       struct{ middleware.RedisSource }
+)
 
 func TestOptionsAreChecked(t *testing.T) {
 	const loopback = "http://127.0.0.1:1"
@@ -278,13 +282,16 @@ func TestOptionsAreChecked(t *testing.T) {
 		"empty alias":    {loopback, with(func(o *middleware.Options) { o.Aliases = []string{""} }), "Audience"},
 		"negative":       {loopback, with(func(o *middleware.Options) { o.MaxStaleness = -1 }), "MaxStaleness"},
 		"half in memory": {loopback, with(func(o *middleware.Options) { o.Keys = noKeys{} }), "together"},
-		"no issuer":      {"", good, "issuer"},
-		"relative":       {"/auth", good, "issuer"},
-		"other scheme":   {"ftp://auth.example.com", good, "issuer"},
-		"query":          {"https://auth.example.com?a=b", good, "issuer"},
-		"password":       {"https://a:b@auth.example.com", good, "issuer"},
-		"plain http":     {"http://auth.example.com", good, "InsecureIssuer"},
-		"like loopback":  {"http://127.0.0.1.example.com", good, "InsecureIssuer"},
+		"two sources": {loopback, with(func(o *middleware.Options) {
+			o.Keys, o.Revocations, o.Redis = noKeys{}, noRevocations{}, noRedis{}
+		}), "exclude"},
+		"no issuer":     {"", good, "issuer"},
+		"relative":      {"/auth", good, "issuer"},
+		"other scheme":  {"ftp://auth.example.com", good, "issuer"},
+		"query":         {"https://auth.example.com?a=b", good, "issuer"},
+		"password":      {"https://a:b@auth.example.com", good, "issuer"},
+		"plain http":    {"http://auth.example.com", good, "InsecureIssuer"},
+		"like loopback": {"http://127.0.0.1.example.com", good, "InsecureIssuer"},
 	} {
 		g, err := middleware.New(t.Context(), c.issuer, c.opts)
 		if g != nil || err == nil || !strings.Contains(err.Error(), c.want) {

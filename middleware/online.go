@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/token"
@@ -14,15 +15,23 @@ import (
 // verifyPath is where authd answers whether it accepts a bearer token.
 const verifyPath = "/v1/verify"
 
-// online asks the issuer about single tokens.
-type online struct {
-	url    string
-	client *http.Client
-	own    *http.Transport // nil when lent
+// inquirer verifies single tokens with a question to somebody who knows more than the guard's replica.
+type inquirer interface {
+	verify(ctx context.Context, raw string) (*token.Claims, error)
+	close()
 }
 
-func newOnline(issuer string, opts Options) *online {
-	o := &online{url: strings.TrimSuffix(issuer, "/") + verifyPath}
+// online asks the issuer.
+type online struct {
+	verifier *token.Verifier
+	known    revocation.Checker // what need not be asked
+	url      string
+	client   *http.Client
+	own      *http.Transport // nil when lent
+}
+
+func newOnline(issuer string, opts Options, v *token.Verifier, known revocation.Checker) *online {
+	o := &online{verifier: v, known: known, url: strings.TrimSuffix(issuer, "/") + verifyPath}
 	o.client, o.own = newClient(opts.Client, opts.OnlineTimeout)
 	return o
 }
@@ -31,6 +40,18 @@ func (o *online) close() {
 	if o.own != nil {
 		o.own.CloseIdleConnections()
 	}
+}
+
+// verify checks what can be checked here, and then asks: the issuer is bothered with good tokens only.
+func (o *online) verify(ctx context.Context, raw string) (*token.Claims, error) {
+	c, err := o.verifier.VerifyWith(ctx, raw, o.known)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.ask(ctx, raw, c); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // ask returns nil if the issuer accepts the token, an error that wraps token.ErrRevoked if it refuses it (all else was
@@ -69,4 +90,29 @@ func (h hits) Check(ctx context.Context, c revocation.Claims) error {
 		return err
 	}
 	return nil
+}
+
+// direct asks Options.Redis.
+type direct struct {
+	verifier *token.Verifier
+	checker  revocation.Checker
+	timeout  time.Duration
+}
+
+func (d direct) verify(ctx context.Context, raw string) (*token.Claims, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	return d.verifier.VerifyWith(ctx, raw, d.checker)
+}
+
+func (direct) close() {}
+
+// hitsFirst lets a replica of any age deny, and asks about what it does not know.
+type hitsFirst struct{ replica, then revocation.Checker }
+
+func (h hitsFirst) Check(ctx context.Context, c revocation.Claims) error {
+	if err := h.replica.Check(ctx, c); isRevoked(err) {
+		return err
+	}
+	return h.then.Check(ctx, c)
 }

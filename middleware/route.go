@@ -35,9 +35,9 @@ func Stale(maxAge time.Duration) Option {
 	return func(r *route) { r.policy, r.maxAge = stale, maxAge }
 }
 
-// Online asks the issuer about every request (GET /v1/verify), and answers 503 when it does not reply in time: a
-// revocation holds from the moment it is acknowledged, at the price of a round trip. The issuer must accept the token's
-// audience too. A guard with Options.Revocations asks those.
+// Online asks about every request, the issuer (GET /v1/verify) or Options.Redis, and answers 503 when there is no answer in
+// time: a revocation holds from the moment it is acknowledged, at the price of a round trip. The issuer must accept the
+// token's audience too. A guard with Options.Revocations asks those.
 func Online() Option { return func(r *route) { r.policy = inquire } }
 
 // route is what a guarded handler asks of its requests.
@@ -91,9 +91,7 @@ func (r *route) verify(ctx context.Context, s *sources, raw string) (c *token.Cl
 			degraded = err == nil
 		}
 	case r.policy == inquire && s.online != nil:
-		if c, err = s.verifier.VerifyWith(ctx, raw, hits{s.revocations}); err == nil {
-			err = s.online.ask(ctx, raw, c)
-		}
+		c, err = s.online.verify(ctx, raw)
 	default:
 		c, err = s.verifier.Verify(ctx, raw)
 	}

@@ -19,7 +19,7 @@ import (
 type sources struct {
 	verifier    *token.Verifier
 	revocations Revocations
-	online      *online // nil where the revocations are in this process: nobody knows better
+	online      inquirer // nil where the revocations are in this process: nobody knows better
 
 	// The two below are nil where Options.Keys and Options.Revocations are used.
 	remote *keys.Remote
@@ -66,7 +66,7 @@ func (g *Guard) start(ctx context.Context) error {
 	case <-g.ready:
 		return nil
 	case <-starting.Done():
-		return errors.Join(fmt.Errorf("keys and revocations did not come: %w", starting.Err()), g.Status().Keys.Err)
+		return errors.Join(fmt.Errorf("keys and revocations did not come: %w", starting.Err()), g.Status().Keys.Err, g.feedError())
 	}
 }
 
@@ -79,7 +79,7 @@ func (g *Guard) follow(ctx context.Context, m metadata) {
 	}
 	defer s.online.close()
 	filled := make(chan struct{})
-	f := announced{Feed: feed, filled: sync.OnceFunc(func() { close(filled) })}
+	f := announced{Feed: feed, filled: sync.OnceFunc(func() { close(filled) }), failed: func(err error) { g.feedErr.Store(&err) }}
 	g.sources.Store(s)
 
 	var work sync.WaitGroup
@@ -110,7 +110,7 @@ func (g *Guard) connect(m metadata) (*sources, revocation.Feed, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	feed, err := httpfeed.NewClient(m.RevocationFeed, g.opts.Client)
+	feed, err := g.feed(m)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -121,20 +121,40 @@ func (g *Guard) connect(m metadata) (*sources, revocation.Feed, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &sources{
-		verifier: verifier, revocations: mirror, remote: remote, mirror: mirror,
-		online: newOnline(g.issuer, g.opts),
-	}, feed, nil
+	s := &sources{verifier: verifier, revocations: mirror, remote: remote, mirror: mirror}
+	if redis := g.opts.Redis; redis != nil {
+		s.online = direct{verifier, hitsFirst{mirror, redis}, g.opts.OnlineTimeout}
+	} else {
+		s.online = newOnline(g.issuer, g.opts, verifier, hits{mirror})
+	}
+	return s, feed, nil
 }
 
-// announced is a feed that tells when its follower has become complete for the first time.
+// feed returns where the guard's replica is fed from.
+func (g *Guard) feed(m metadata) (revocation.Feed, error) {
+	if g.opts.Redis != nil {
+		return g.opts.Redis, nil
+	}
+	return httpfeed.NewClient(m.RevocationFeed, g.opts.Client)
+}
+
+// feedError is why the feed broke when it last did, nil if it never has.
+func (g *Guard) feedError() error {
+	if err := g.feedErr.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// announced is a feed that tells when its follower has become complete for the first time, and why it breaks.
 type announced struct {
 	revocation.Feed
 	filled func()
+	failed func(error)
 }
 
 func (a announced) Follow(ctx context.Context, from revocation.Position, apply func(revocation.Batch) error) error {
-	return a.Feed.Follow(ctx, from, func(b revocation.Batch) error {
+	err := a.Feed.Follow(ctx, from, func(b revocation.Batch) error {
 		if err := apply(b); err != nil {
 			return err
 		}
@@ -143,6 +163,10 @@ func (a announced) Follow(ctx context.Context, from revocation.Position, apply f
 		}
 		return nil
 	})
+	if ctx.Err() == nil {
+		a.failed(err)
+	}
+	return err
 }
 
 // newClient makes a client for short requests to the issuer that follows no redirect: the answers it is used for say

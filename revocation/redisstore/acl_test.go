@@ -77,10 +77,7 @@ func TestDocumentedRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := startMirror(t, feed)
-	checker, err := redisstore.NewChecker(service, redisstore.CheckerConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checker := newCheckerWith(t, service, redisstore.CheckerConfig{})
 	for _, name := range names("session", 2) {
 		e, claims := session(name)
 		cutoff := revocation.Entry{

@@ -12,10 +12,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/authd-project/authd/internal/testenv"
 	"github.com/authd-project/authd/revocation"
@@ -241,31 +243,35 @@ func BenchmarkWriteBack(b *testing.B) {
 	}
 }
 
-// BenchmarkOnlineCheck asks the server about tokens, from one goroutine and from many that share round trips.
+// BenchmarkOnlineCheck asks the server about tokens: from one goroutine, and from 64 that share round trips or do not.
 func BenchmarkOnlineCheck(b *testing.B) {
 	client := connect(b, testenv.Redis(b))
 	a := startAuthd(b, redisstore.Config{Client: client, Memory: &memory{}})
 	eventually(b, "live set", isLive(a))
-	checker, err := redisstore.NewChecker(client, redisstore.CheckerConfig{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Run("one", func(b *testing.B) {
-		for b.Loop() {
-			if err := checker.Check(b.Context(), live); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("many", func(b *testing.B) {
-		b.SetParallelism(32)
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
+	checker, alone := newChecker(b, client), newChecker(b, client)
+	alone.Alone()
+	b.Run("one", func(b *testing.B) { askFrom(b, 1, checker) })
+	b.Run("64-batched", func(b *testing.B) { askFrom(b, 64, checker) })
+	b.Run("64-alone", func(b *testing.B) { askFrom(b, 64, alone) })
+}
+
+func askFrom(b *testing.B, goroutines int, checker *redisstore.Checker) {
+	b.Helper()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var all errgroup.Group
+	b.ResetTimer()
+	for range goroutines {
+		all.Go(func() error {
+			for left.Add(-1) >= 0 {
 				if err := checker.Check(b.Context(), live); err != nil {
-					b.Error(err)
-					return
+					return err
 				}
 			}
+			return nil
 		})
-	})
+	}
+	if err := all.Wait(); err != nil {
+		b.Fatal(err)
+	}
 }

@@ -14,10 +14,13 @@ import (
 )
 
 const (
-	// maxFlight is how many tokens one round trip asks about: 5 ms of the server's time at most.
+	// maxFlight is how many tokens one round trip asks about: 2 ms of the server's time at most.
 	maxFlight = 64
 	// maxFlights is how many round trips are under way at once. While all are, checks gather for the next.
 	maxFlights = 2
+	// maxWaiting is how many checks may wait for a round trip: no more than a healthy server answers in a tenth of a
+	// second. Beyond, it cannot keep up, and to say so at once is better than to let everybody wait in vain.
+	maxWaiting = 1024
 )
 
 // CheckerConfig may be left zero.
@@ -28,15 +31,19 @@ type CheckerConfig struct {
 	Timeout      time.Duration // for one round trip; default 1 s
 }
 
-// Checker asks the server about each token, for routes that rather wait than trust a mirror. Concurrent checks share
-// round trips. It implements [revocation.Checker] and starts no goroutine.
+// Checker asks the server about each token, for routes that rather wait than trust a mirror. It implements
+// [revocation.Checker]. Concurrent checks share round trips; a lone one waits for nobody.
 type Checker struct {
 	server       server
 	maxStaleness time.Duration
+	perFlight    int
 	slots        chan struct{} // holds a value for each round trip under way
+	flights      sync.WaitGroup
 
-	mu   sync.Mutex
-	next *flight // gathers checks; nil when there are none
+	mu      sync.Mutex
+	next    *flight // gathers checks; nil when there are none
+	waiting int     // checks that have not been sent yet
+	closed  bool
 }
 
 var _ revocation.Checker = (*Checker)(nil)
@@ -62,47 +69,77 @@ func NewChecker(client redis.UniversalClient, cfg CheckerConfig) (*Checker, erro
 	if cfg.MaxStaleness == 0 {
 		cfg.MaxStaleness = revocation.DefaultMaxStaleness
 	}
-	return &Checker{server: server, maxStaleness: cfg.MaxStaleness, slots: make(chan struct{}, maxFlights)}, nil
+	return &Checker{
+		server: server, maxStaleness: cfg.MaxStaleness, perFlight: maxFlight, slots: make(chan struct{}, maxFlights),
+	}, nil
 }
 
-// Check implements [revocation.Checker]. One of the checks that share a round trip makes it for all; should its ctx end
-// meanwhile, it returns only when the round trip is over, which is within the configured timeout.
+// Close waits for the round trips under way, which end within the configured timeout. Checks that come later answer
+// [revocation.ErrUnavailable]. The client stays open.
+func (c *Checker) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.flights.Wait()
+}
+
+// Check implements [revocation.Checker]. It returns when ctx ends, and in any case within the configured timeout: also
+// when the server hangs, and at once when too many checks are waiting already.
 func (c *Checker) Check(ctx context.Context, claims revocation.Claims) error {
+	const doing = "asking about a token"
 	if err := ctx.Err(); err != nil {
-		return unavailable("asking about a token", err)
+		return unavailable(doing, err)
 	}
-	f, i, first := c.join(claims)
-	if first {
-		c.fly(ctx, f)
+	f, i, err := c.join(ctx, claims)
+	if err != nil {
+		return unavailable(doing, err)
 	}
 	select {
 	case <-f.done:
 		return f.result(i)
 	case <-ctx.Done():
-		return unavailable("asking about a token", ctx.Err())
+		return unavailable(doing, ctx.Err())
 	}
 }
 
-// join adds a check to the flight that is gathering. The first to join one has to fly it.
-func (c *Checker) join(claims revocation.Claims) (f *flight, index int, first bool) {
+var (
+	errOverloaded = errors.New("too many checks are waiting for redis")
+	errClosed     = errors.New("the checker is closed")
+)
+
+// join adds a check to the flight that is gathering, or has another take off.
+func (c *Checker) join(ctx context.Context, claims revocation.Claims) (f *flight, index int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if first = c.next == nil; first {
-		c.next = &flight{done: make(chan struct{})}
+	switch {
+	case c.closed:
+		return nil, 0, errClosed
+	case c.waiting >= maxWaiting:
+		return nil, 0, errOverloaded
+	case c.next == nil:
+		c.next = c.takeOff(ctx)
 	}
 	f = c.next
 	f.claims = append(f.claims, claims)
-	if len(f.claims) == maxFlight {
+	c.waiting++
+	if len(f.claims) >= c.perFlight {
 		c.next = nil
 	}
-	return f, len(f.claims) - 1, first
+	return f, len(f.claims) - 1, nil
 }
 
-// fly waits for its turn, takes whoever has joined until then, and asks. It goes on when ctx ends, as others depend on
-// it.
+// takeOff begins a flight, which outlives ctx: others may depend on it.
+func (c *Checker) takeOff(ctx context.Context) *flight {
+	f := &flight{done: make(chan struct{})}
+	ctx = context.WithoutCancel(ctx)
+	c.flights.Go(func() { c.fly(ctx, f) })
+	return f
+}
+
+// fly waits for its turn, takes whoever has joined until then, and asks.
 func (c *Checker) fly(ctx context.Context, f *flight) {
 	defer close(f.done)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.server.timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.server.timeout)
 	defer cancel()
 	select {
 	case c.slots <- struct{}{}:
@@ -114,6 +151,7 @@ func (c *Checker) fly(ctx context.Context, f *flight) {
 	if c.next == f {
 		c.next = nil
 	}
+	c.waiting -= len(f.claims)
 	c.mu.Unlock()
 	if f.err == nil {
 		f.kinds, f.proven, f.err = c.ask(ctx, f.claims)

@@ -22,6 +22,9 @@
 // anything to anybody, once every authd that was a peer has done so, or has been silent for the length of its lease.
 // Adding goes on meanwhile, and mirrors are fresh for as long as their bound on staleness lasts.
 //
+// Services only read, by a [Source]: a mirror in a service is replaced from the set and never written back to it. Those that
+// write back must be known and waited for, and whoever may write can end every session.
+//
 // # What is acknowledged
 //
 // With Config.Replicas, [Store.Add] returns nil once so many replicas have the entries (WAIT, on the connection that

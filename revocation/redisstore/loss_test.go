@@ -21,12 +21,18 @@ func flush(t *testing.T, client *redis.Client) {
 	}
 }
 
-func newChecker(t *testing.T, client redis.UniversalClient) *redisstore.Checker {
+func newChecker(t testing.TB, client redis.UniversalClient) *redisstore.Checker {
 	t.Helper()
-	checker, err := redisstore.NewChecker(client, redisstore.CheckerConfig{})
+	return newCheckerWith(t, client, redisstore.CheckerConfig{})
+}
+
+func newCheckerWith(t testing.TB, client redis.UniversalClient, cfg redisstore.CheckerConfig) *redisstore.Checker {
+	t.Helper()
+	checker, err := redisstore.NewChecker(client, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(checker.Close)
 	return checker
 }
 

@@ -23,10 +23,7 @@ func TestUnconfirmed(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := startMirror(t, feed)
-	checker, err := redisstore.NewChecker(client, redisstore.CheckerConfig{MaxStaleness: bound})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checker := newCheckerWith(t, client, redisstore.CheckerConfig{MaxStaleness: bound})
 	verifiers := map[string]revocation.Checker{"mirror": m, "checker": checker}
 	for name, c := range verifiers {
 		eventually(t, name+" that accepts", func() bool { return c.Check(t.Context(), live) == nil })
@@ -62,10 +59,7 @@ func TestConfirmationEndsWithEpoch(t *testing.T) {
 	primary, replica := replica(t)
 	client := connect(t, primary.Addr)
 	a := startAuthd(t, redisstore.Config{Client: client, Memory: &memory{}, Replicas: 1})
-	checker, err := redisstore.NewChecker(client, redisstore.CheckerConfig{MaxStaleness: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checker := newCheckerWith(t, client, redisstore.CheckerConfig{MaxStaleness: time.Hour})
 	eventually(t, "checker that accepts", func() bool { return checker.Check(t.Context(), live) == nil })
 	replica.Freeze()
 	was := a.store.Stats().Epoch
@@ -87,17 +81,14 @@ func TestReplicaProvesNothing(t *testing.T) {
 	if err := a.store.Add(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
-	checker, err := redisstore.NewChecker(connect(t, replica.Addr), redisstore.CheckerConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checker := newCheckerWith(t, connect(t, replica.Addr), redisstore.CheckerConfig{})
 	if err := checker.Check(t.Context(), live); !errors.Is(err, revocation.ErrUnavailable) {
 		t.Errorf("a replica is asked about a token: %v", err)
 	}
 	if !denied(checker, claims) {
 		t.Error("a replica knows of a revocation and does not deny")
 	}
-	_, err = redisstore.Open(t.Context(), redisstore.Config{
+	_, err := redisstore.Open(t.Context(), redisstore.Config{
 		Client: connect(t, replica.Addr), Mirror: revocation.NewMirror(revocation.MirrorConfig{}),
 	})
 	if !errors.Is(err, revocation.ErrUnavailable) {

@@ -87,10 +87,7 @@ func TestServerDoesNotAnswer(t *testing.T) {
 	proxy := testenv.NewProxy(t, testenv.Redis(t))
 	client := connect(t, proxy.Addr)
 	a := startAuthd(t, redisstore.Config{Client: client, Memory: &memory{}, Timeout: 200 * time.Millisecond})
-	checker, err := redisstore.NewChecker(client, redisstore.CheckerConfig{Timeout: 200 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
+	checker := newCheckerWith(t, client, redisstore.CheckerConfig{Timeout: 200 * time.Millisecond})
 	eventually(t, "live set", isLive(a))
 	proxy.Swallow()
 	e, claims := session("revoked")

@@ -143,10 +143,7 @@ func newScenario(t testing.TB, replicas int, dial func(testing.TB) redis.Univers
 	})
 	s.long = revocation.NewMirror(revocation.MirrorConfig{MaxStaleness: bound})
 	s.jobs.Go(func() error { return s.long.Run(ctx, s.feed()) })
-	var err error
-	if s.online, err = redisstore.NewChecker(dial(t), redisstore.CheckerConfig{MaxStaleness: bound}); err != nil {
-		t.Fatal(err)
-	}
+	s.online = newCheckerWith(t, dial(t), redisstore.CheckerConfig{MaxStaleness: bound})
 	s.settled()
 
 	onlineBound := time.Duration(0) // the server itself is asked
