@@ -5,11 +5,15 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"time"
 )
 
 // contender is one way of doing the work.
 type contender struct {
 	name string
+	// ready, where set, brings the n tokens from the i-th on to where do will find them, at most a piece of them. It is
+	// not measured.
+	ready func(i, n int)
 	// do handles the i-th token of the run.
 	do func(i int) error
 	// batch is how many tokens make one turn.
@@ -32,7 +36,7 @@ func measure(rounds int, contenders []contender) ([]result, error) {
 	next := make([]int, len(contenders)) // the token each contender goes on with
 	for range rounds {
 		for _, c := range rand.Perm(len(contenders)) { // nobody always follows the same neighbour
-			took, err := contenders[c].turn(&next[c])
+			took, err := contenders[c].time(&next[c])
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", contenders[c].name, err)
 			}
@@ -51,16 +55,35 @@ func measure(rounds int, contenders []contender) ([]result, error) {
 	return results, nil
 }
 
-// turn returns the nanoseconds for one token.
-func (c contender) turn(next *int) (float64, error) {
-	start := clock()
-	for range c.batch {
-		if err := c.do(*next); err != nil {
-			return 0, err
+// piece is how many tokens are made ready at once: few enough to stay in the processor's caches.
+const piece = 32
+
+// turn handles one batch and calls begin and end around what is measured of it.
+func (c contender) turn(next *int, begin, end func()) error {
+	for left := c.batch; left > 0; {
+		n := left
+		if c.ready != nil {
+			n = min(n, piece)
+			c.ready(*next, n)
 		}
-		*next++
+		begin()
+		for range n {
+			if err := c.do(*next); err != nil {
+				return err
+			}
+			*next++
+		}
+		end()
+		left -= n
 	}
-	return float64(clock()-start) / float64(c.batch), nil
+	return nil
+}
+
+// time returns the nanoseconds for one token.
+func (c contender) time(next *int) (float64, error) {
+	var start, spent time.Duration
+	err := c.turn(next, func() { start = clock() }, func() { spent += clock() - start })
+	return float64(spent) / float64(c.batch), err
 }
 
 // allocationTurns is how many more turns each contender gets to have its allocations counted.
@@ -71,15 +94,15 @@ func (c contender) allocations(next *int) (float64, error) {
 	counts := make([]float64, allocationTurns)
 	for i := range counts {
 		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		for range c.batch {
-			if err := c.do(*next); err != nil {
-				return 0, err
-			}
-			*next++
+		var count uint64
+		err := c.turn(next, func() { runtime.ReadMemStats(&before) }, func() {
+			runtime.ReadMemStats(&after)
+			count += after.Mallocs - before.Mallocs
+		})
+		if err != nil {
+			return 0, err
 		}
-		runtime.ReadMemStats(&after)
-		counts[i] = float64(after.Mallocs-before.Mallocs) / float64(c.batch)
+		counts[i] = float64(count) / float64(c.batch)
 	}
 	slices.Sort(counts)
 	return counts[allocationTurns/2], nil

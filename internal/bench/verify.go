@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/token"
@@ -167,11 +168,17 @@ func (f *fixture) seen(ctx context.Context, verifier *token.Verifier, n int) (co
 			return contender{}, fmt.Errorf("filling the cache: %w", err)
 		}
 	}
+	var read [piece]string // as from a request: a server has just copied the token when it verifies it
 	return contender{
 		name: nameSeen(n),
-		do: func(i int) error {
+		ready: func(i, count int) {
 			const prime = 1_000_003
-			_, err := verifier.Verify(ctx, tokens[i*prime%n])
+			for j := range count {
+				read[(i+j)%piece] = strings.Clone(tokens[(i+j)*prime%n])
+			}
+		},
+		do: func(i int) error {
+			_, err := verifier.Verify(ctx, read[i%piece])
 			return err
 		},
 		batch: seenBatch,
