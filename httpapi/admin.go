@@ -30,6 +30,7 @@ type AdminConfig struct {
 
 	Users       Users            // required
 	Sessions    SessionAdmin     // required
+	Logins      LoginAdmin       // required
 	Revocations RevocationLog    // required
 	Mirror      RevocationMirror // required
 	Ring        KeyRing          // required
@@ -95,6 +96,7 @@ func (c AdminConfig) validate() error {
 	need(c.TokenSHA256 != [sha256.Size]byte{}, "token: required")
 	need(c.Users != nil, "users: required")
 	need(c.Sessions != nil, "sessions: required")
+	need(c.Logins != nil, "logins: required")
 	need(c.Revocations != nil, "revocations: required")
 	need(c.Mirror != nil, "mirror: required")
 	need(c.Ring != nil, "ring: required")
@@ -131,6 +133,7 @@ func (a *admin) guardedRoutes() []*route {
 		{method: http.MethodPut, path: "/admin/users/:username/roles", handle: a.setRoles, changes: true},
 		{method: http.MethodPost, path: "/admin/users/:username/disable", handle: a.disableUser, changes: true},
 		{method: http.MethodPost, path: "/admin/users/:username/enable", handle: a.enableUser, changes: true},
+		{method: http.MethodPost, path: "/admin/users/:username/forgive", handle: a.forgiveUser, changes: true},
 		{method: http.MethodDelete, path: "/admin/users/:username/sessions", handle: a.endUserSessions, changes: true},
 
 		{method: http.MethodGet, path: "/admin/sessions", handle: a.listSessions},

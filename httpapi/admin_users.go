@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -133,6 +134,23 @@ func (a *admin) enableUser(x *exchange) error {
 		return err
 	}
 	x.subject = account.Subject
+	return x.done()
+}
+
+// forgiveUser forgets an account's failed logins, so that its owner gets in again after an attack.
+func (a *admin) forgiveUser(x *exchange) error {
+	username, err := x.pathParam("username")
+	if err != nil {
+		return err
+	}
+	user, err := a.cfg.Users.Get(x.ctx(), username)
+	if err != nil {
+		return err
+	}
+	x.subject = user.Subject
+	if err := a.cfg.Logins.Forgive(x.ctx(), user.Username); err != nil {
+		return fmt.Errorf("forgetting failed logins: %w", err)
+	}
 	return x.done()
 }
 

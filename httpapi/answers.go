@@ -10,6 +10,7 @@ import (
 
 	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/keys"
+	"github.com/authd-project/authd/ratelimit"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/session"
 	"github.com/authd-project/authd/token"
@@ -74,6 +75,7 @@ func answersTo(err error) []rule {
 		{identity.ErrUnavailable, unavailable("The user store does not answer.")},
 		{session.ErrUnavailable, unavailable("The session store did not confirm. Repeat the request.")},
 		{revocation.ErrUnavailable, unavailable("The revocation was not confirmed. Repeat the request.")},
+		{ratelimit.ErrUnavailable, unavailable("It cannot be told at the moment whether a limit is reached.")},
 		{keys.ErrStale, unavailable("The leader changed meanwhile. Repeat the request.")},
 		{keys.ErrUnavailable, unavailable("The keys are not at hand.")},
 		{token.ErrUnavailable, unavailable("It cannot be told at the moment whether the token is valid.")},

@@ -48,6 +48,14 @@ func newContract(t testing.TB, next http.RoundTripper, publicURL, adminURL strin
 	return &contract{t: t, next: next, hosts: map[string]*document{publicURL: public, adminURL: admin}}
 }
 
+// add holds the answers of one more public listener against the document.
+func (c *contract) add(publicURL string) {
+	c.t.Helper()
+	public, err := publicContract()
+	must(c.t, err)
+	c.hosts[publicURL] = public
+}
+
 func readDocument(text []byte) (*document, error) {
 	doc, err := libopenapi.NewDocument(text)
 	if err != nil {

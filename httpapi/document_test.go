@@ -129,7 +129,7 @@ func lintResponses(t *testing.T, where string, op *v3.Operation) {
 		if _, ok := r.Headers.Get("WWW-Authenticate"); code == "401" && !ok {
 			t.Errorf("%s: %s does not document its challenge (RFC 9110 section 15.5.2)", where, code)
 		}
-		if _, ok := r.Headers.Get("Retry-After"); code == "503" && !ok {
+		if _, ok := r.Headers.Get("Retry-After"); (code == "503" || code == "429") && !ok {
 			t.Errorf("%s: %s does not say when to try again", where, code)
 		}
 	}

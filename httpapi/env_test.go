@@ -58,6 +58,8 @@ type env struct {
 	registry    *prometheus.Registry
 	log         *logBuffer
 	alice       identity.Account
+
+	publicConfig httpapi.PublicConfig // what public is made of
 }
 
 // options change what an env is made of.
@@ -92,12 +94,13 @@ func newEnv(t testing.TB, change ...options) *env {
 	publicConfig := httpapi.PublicConfig{
 		Issuer: issuerURL, Algorithms: []string{"ES256"}, Scopes: []string{"orders:read", "orders:write"},
 		Clients:  []httpapi.Client{{ID: clientID, SecretSHA256: sha256.Sum256([]byte(clientSecret))}},
+		Logins:   newLogins(t, memoryLimits{}),
 		Sessions: e.sessions, Verifier: verifier, Keys: e.ring, Revocations: e.revocations, Mirror: e.mirror,
 		Feed: httpfeed.NewHandler(httpfeed.HandlerConfig{Feed: e.mirror}), Accounts: e.users,
 		Metrics: metrics, Log: log,
 	}
 	adminConfig := httpapi.AdminConfig{
-		TokenSHA256: sha256.Sum256([]byte(adminToken)),
+		TokenSHA256: sha256.Sum256([]byte(adminToken)), Logins: publicConfig.Logins.(httpapi.LoginAdmin),
 		Users:       e.users, Sessions: e.sessions, Revocations: e.revocations, Mirror: e.mirror, Ring: e.ring,
 		Keys: rotator, Leadership: rotatorLeads{}, TokenLife: 11 * time.Minute, Gatherer: e.registry,
 		Checks:  []httpapi.Check{{Name: "keys", Probe: func(context.Context) error { return e.ring.Check() }}},
@@ -111,6 +114,7 @@ func newEnv(t testing.TB, change ...options) *env {
 			c.admin(&adminConfig)
 		}
 	}
+	e.publicConfig = publicConfig
 	e.public, err = httpapi.NewPublic(publicConfig)
 	must(t, err)
 	e.admin, err = httpapi.NewAdmin(adminConfig)

@@ -35,7 +35,7 @@ func (p *public) login(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	grant, err := p.cfg.Sessions.Login(x.ctx(), session.LoginRequest{
+	grant, err := p.attempt(x, session.LoginRequest{
 		Username: username, Password: password, ClientID: clientID, Scope: scope,
 		Address: x.RealIP(), UserAgent: x.Request().UserAgent(),
 	})

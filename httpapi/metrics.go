@@ -8,6 +8,7 @@ import (
 
 	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/keys"
+	"github.com/authd-project/authd/ratelimit"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/session"
 	"github.com/authd-project/authd/token"
@@ -20,6 +21,7 @@ type Metrics struct {
 	verifications outcomes
 	logins        outcomes
 	refreshes     outcomes
+	limits        *prometheus.CounterVec
 }
 
 type observer = prometheus.Observer
@@ -38,8 +40,12 @@ func NewMetrics(reg prometheus.Registerer) (*Metrics, error) {
 		logins: newOutcomes("authd_logins_total", "Logins with well-formed requests, by outcome.", loginOutcomes()),
 		refreshes: newOutcomes("authd_refreshes_total", "Refreshes with well-formed requests, by outcome.",
 			refreshOutcomes()),
+		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "authd_rate_limit_decisions_total",
+			Help: "Requests to routes with a rate limit, by the limit's name and its decision.",
+		}, []string{"limit", "decision"}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.verifications.vec, m.logins.vec, m.refreshes.vec} {
+	for _, c := range []prometheus.Collector{m.requests, m.verifications.vec, m.logins.vec, m.refreshes.vec, m.limits} {
 		if err := reg.Register(c); err != nil {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
@@ -74,6 +80,7 @@ func verificationOutcomes() []outcome {
 func loginOutcomes() []outcome {
 	return []outcome{
 		{"invalid_credentials", identity.ErrInvalidCredentials}, {"busy", identity.ErrBusy},
+		{"limited", errTooManyAttempts}, {"unavailable", ratelimit.ErrUnavailable},
 		{"unavailable", identity.ErrUnavailable}, {"unavailable", session.ErrUnavailable},
 		{"unavailable", keys.ErrUnavailable},
 	}

@@ -37,7 +37,7 @@ func oauthError(r *refusal) oauthErrorBody {
 	switch {
 	case r.status == http.StatusUnauthorized:
 		code = "invalid_client"
-	case r.status == http.StatusServiceUnavailable:
+	case r.status == http.StatusServiceUnavailable, r.status == http.StatusTooManyRequests:
 		code = "temporarily_unavailable"
 	case r.status >= http.StatusInternalServerError:
 		code = "server_error"
@@ -45,9 +45,21 @@ func oauthError(r *refusal) oauthErrorBody {
 	return oauthErrorBody{Error: code, Description: r.detail}
 }
 
-// authenticateClient checks the client's credentials (RFC 6749 section 2.3.1: HTTP Basic, each part form-encoded).
-// An unknown client and a wrong secret cost the same.
+// authenticateClient checks the client's credentials.
 func (p *public) authenticateClient(x *exchange) error {
+	if p.clientID(x) == "" {
+		return &refusal{
+			status: http.StatusUnauthorized, code: codeInvalidCredentials,
+			challenge: `Basic realm="authd", charset="UTF-8"`, detail: "Client credentials are required.",
+		}
+	}
+	return nil
+}
+
+// clientID returns the client whose credentials the request has (RFC 6749 section 2.3.1: HTTP Basic, each part
+// form-encoded), or "". An unknown client and a wrong secret cost the same. Failures need not be limited as those of
+// passwords are: secrets have 128 random bits.
+func (p *public) clientID(x *exchange) string {
 	id, secret, ok := x.Request().BasicAuth()
 	id, idErr := url.QueryUnescape(id)
 	secret, secretErr := url.QueryUnescape(secret)
@@ -55,12 +67,9 @@ func (p *public) authenticateClient(x *exchange) error {
 	want, known := p.clients[id]
 	same := subtle.ConstantTimeCompare(got[:], want[:]) == 1
 	if !ok || idErr != nil || secretErr != nil || !known || !same {
-		return &refusal{
-			status: http.StatusUnauthorized, code: codeInvalidCredentials,
-			challenge: `Basic realm="authd", charset="UTF-8"`, detail: "Client credentials are required.",
-		}
+		return ""
 	}
-	return nil
+	return id
 }
 
 // readTokenForm reads the form of RFC 7662 section 2.1 and RFC 7009 section 2.1. The hint is of no use here: refresh

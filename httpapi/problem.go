@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/authd-project/authd/httpapi/adminapi"
+	"github.com/authd-project/authd/ratelimit"
 )
 
 // The codes of problems, stable across releases.
@@ -29,6 +30,8 @@ const (
 	codeUnsupportedMedia   = "unsupported_media_type"
 	codeUnavailable        = "temporarily_unavailable"
 	codeBusy               = "busy"
+	codeRateLimited        = "rate_limited"
+	codeTooManyAttempts    = "too_many_attempts"
 	codeInternal           = "internal"
 )
 
@@ -39,7 +42,10 @@ type refusal struct {
 	detail    string
 	fields    []fieldError
 	challenge string // of a 401 or 400: WWW-Authenticate, whole
-	cause     error  // for the log
+	// retryAfter is of a 429: when the request will be accepted. A 503 has a value of its own.
+	retryAfter time.Duration
+	quotas     []string // of a 429: the rate limits that are used up
+	cause      error    // for the log
 }
 
 // fieldError says what is wrong with one member of a request. It never quotes the member's value.
@@ -71,8 +77,14 @@ func badFields(fields ...fieldError) *refusal {
 	}
 }
 
-// retryAfter, in seconds, comes with every 503: all its causes are expected to pass in moments.
-const retryAfter = 1
+// retryUnavailable comes with every 503: all its causes are expected to pass in moments.
+const retryUnavailable = time.Second
+
+// The types of problems, by RFC 9457 section 4.2.1 and draft-ietf-httpapi-ratelimit-headers-11 section 6.1.
+const (
+	typeBlank = "about:blank"
+	typeQuota = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+)
 
 // fail answers err, unless the answer has begun already, and keeps it for the log.
 func (s *site) fail(x *exchange, err error) {
@@ -87,8 +99,11 @@ func (s *site) fail(x *exchange, err error) {
 	if r.challenge != "" {
 		h.Set(echo.HeaderWWWAuthenticate, r.challenge)
 	}
-	if r.status == http.StatusServiceUnavailable {
-		h.Set(echo.HeaderRetryAfter, strconv.Itoa(retryAfter))
+	switch r.status {
+	case http.StatusServiceUnavailable:
+		ratelimit.SetRetryAfter(h, retryUnavailable)
+	case http.StatusTooManyRequests:
+		ratelimit.SetRetryAfter(h, r.retryAfter)
 	}
 	var body any
 	if x.route.oauth {
@@ -96,13 +111,21 @@ func (s *site) fail(x *exchange, err error) {
 		body = oauthError(r)
 	} else {
 		h.Set(echo.HeaderContentType, "application/problem+json")
-		body = adminapi.Problem{
-			Type: "about:blank", Title: http.StatusText(r.status), Status: r.status,
-			Code: r.code, Detail: r.detail, RequestID: x.requestID, Errors: r.fields,
-		}
+		body = problemOf(r, x.requestID)
 	}
 	x.Response().WriteHeader(r.status)
 	if err := json.NewEncoder(x.Response()).Encode(body); err != nil {
 		x.err = errors.Join(x.err, fmt.Errorf("writing the answer: %w", err))
 	}
+}
+
+func problemOf(r *refusal, requestID string) adminapi.Problem {
+	problem := adminapi.Problem{
+		Type: typeBlank, Title: http.StatusText(r.status), Status: r.status,
+		Code: r.code, Detail: r.detail, RequestID: requestID, Errors: r.fields, ViolatedPolicies: r.quotas,
+	}
+	if len(r.quotas) > 0 {
+		problem.Type = typeQuota
+	}
+	return problem
 }

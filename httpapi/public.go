@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -35,7 +36,12 @@ type PublicConfig struct {
 	// RefreshLife is how long browsers keep the refresh cookie: the idle limit of sessions. Default 7 days.
 	RefreshLife time.Duration
 
+	// RateLimits bound how often one client may use a route, by the names that [RateLimitNames] lists: an address, and of
+	// the routes under /oauth2 a client with its credentials. None by default.
+	RateLimits map[string]RateLimiter
+
 	Sessions    Sessions         // required
+	Logins      Logins           // required: without limits, passwords can be guessed
 	Verifier    Verifier         // required
 	Keys        KeySet           // required
 	Revocations RevocationLog    // required
@@ -63,6 +69,8 @@ type public struct {
 	metadata *document
 	openapi  *document
 	keySet   atomic.Pointer[document] // as last served
+
+	proxyNoted sync.Once
 }
 
 // NewPublic returns the public listener.
@@ -91,7 +99,12 @@ func NewPublic(c PublicConfig) (*Server, error) {
 	for _, client := range c.Clients {
 		p.clients[client.ID] = client.SecretSHA256
 	}
+	limits := make(map[string]*limit, len(c.RateLimits))
+	for name, limiter := range c.RateLimits {
+		limits[name] = p.newLimit(name, limiter)
+	}
 	for _, r := range p.routes() {
+		r.limited = limits[r.limit]
 		p.add(r)
 	}
 	return newServer(p.site, c.Limits), nil
@@ -108,6 +121,7 @@ func (c PublicConfig) validate() error {
 	need(err == nil && u.IsAbs() && u.Host != "" && u.RawQuery == "" && u.Fragment == "", "issuer: must be an absolute URL")
 	need(len(c.Algorithms) > 0, "algorithms: required")
 	need(c.Sessions != nil, "sessions: required")
+	need(c.Logins != nil, "logins: required")
 	need(c.Verifier != nil, "verifier: required")
 	need(c.Keys != nil, "keys: required")
 	need(c.Revocations != nil, "revocations: required")
@@ -117,26 +131,26 @@ func (c PublicConfig) validate() error {
 	for _, client := range c.Clients {
 		need(client.ID != "", "clients: a client has no id")
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, c.validateRateLimits())...)
 }
 
 func (p *public) routes() []*route {
 	return []*route{
-		{method: http.MethodPost, path: "/v1/login", handle: p.login, changes: true},
-		{method: http.MethodPost, path: "/v1/refresh", handle: p.refresh, changes: true},
-		{method: http.MethodPost, path: "/v1/logout", handle: p.logout, changes: true},
-		{method: http.MethodGet, path: "/v1/me", handle: p.me, quiet: true},
-		{method: http.MethodGet, path: "/v1/sessions", handle: p.listSessions, quiet: true},
-		{method: http.MethodDelete, path: "/v1/sessions/:id", handle: p.endSession, changes: true},
+		{method: http.MethodPost, path: "/v1/login", limit: "login", handle: p.login, changes: true},
+		{method: http.MethodPost, path: "/v1/refresh", limit: "refresh", handle: p.refresh, changes: true},
+		{method: http.MethodPost, path: "/v1/logout", limit: "logout", handle: p.logout, changes: true},
+		{method: http.MethodGet, path: "/v1/me", limit: "me", handle: p.me, quiet: true},
+		{method: http.MethodGet, path: "/v1/sessions", limit: "sessions", handle: p.listSessions, quiet: true},
+		{method: http.MethodDelete, path: "/v1/sessions/:id", limit: "sessions", handle: p.endSession, changes: true},
 
-		{method: http.MethodGet, path: "/v1/verify", handle: p.forwardAuth, quiet: true, proxy: true},
-		{method: http.MethodGet, path: pathRevocations, handle: p.feed, noHead: true},
-		{method: http.MethodPost, path: pathIntrospect, handle: p.introspect, quiet: true, oauth: true},
-		{method: http.MethodPost, path: pathRevoke, handle: p.revoke, changes: true, oauth: true},
+		{method: http.MethodGet, path: "/v1/verify", limit: "verify", handle: p.forwardAuth, quiet: true, proxy: true},
+		{method: http.MethodGet, path: pathRevocations, limit: "revocations", handle: p.feed, noHead: true},
+		{method: http.MethodPost, path: pathIntrospect, limit: "introspect", client: p.clientID, handle: p.introspect, quiet: true, oauth: true},
+		{method: http.MethodPost, path: pathRevoke, limit: "revoke", client: p.clientID, handle: p.revoke, changes: true, oauth: true},
 
-		{method: http.MethodGet, path: pathJWKS, handle: p.jwks, quiet: true},
-		{method: http.MethodGet, path: "/.well-known/oauth-authorization-server", handle: p.metadata.send, quiet: true},
-		{method: http.MethodGet, path: "/.well-known/openid-configuration", handle: p.metadata.send, quiet: true},
-		{method: http.MethodGet, path: pathOpenAPI, handle: p.openapi.send, quiet: true},
+		{method: http.MethodGet, path: pathJWKS, limit: "jwks", handle: p.jwks, quiet: true},
+		{method: http.MethodGet, path: "/.well-known/oauth-authorization-server", limit: "discovery", handle: p.metadata.send, quiet: true},
+		{method: http.MethodGet, path: "/.well-known/openid-configuration", limit: "discovery", handle: p.metadata.send, quiet: true},
+		{method: http.MethodGet, path: pathOpenAPI, limit: "openapi", handle: p.openapi.send, quiet: true},
 	}
 }

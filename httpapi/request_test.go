@@ -131,6 +131,8 @@ type problem struct {
 	Code   string
 	Detail string
 	Errors []struct{ Field, Detail string }
+	Type   string
+	Quotas []string `json:"violated-policies"`
 }
 
 // wantProblem checks an error's status and code.

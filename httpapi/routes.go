@@ -11,6 +11,10 @@ type route struct {
 	path   string // as echo spells it; also the metric label and what the log shows
 	handle handler
 
+	limit   string                   // name of the rate limit; routes of one name share it
+	client  func(x *exchange) string // the client that the limit counts; nil or "" means the client's address
+	limited *limit                   // nil for no limit
+
 	proxy   bool // asked by reverse proxies, which know only 401 and 403: a 400 becomes a 401
 	oauth   bool // errors take the form of RFC 6749 instead of problem details
 	changes bool // changes something: bounded in time, and goes on when the client leaves

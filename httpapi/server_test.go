@@ -243,13 +243,13 @@ func TestClientAddress(t *testing.T) {
 // Everything that is missing is reported at once.
 func TestConfigurationIsChecked(t *testing.T) {
 	_, err := httpapi.NewPublic(httpapi.PublicConfig{Issuer: "auth.example.com", Clients: []httpapi.Client{{SecretSHA256: sha256.Sum256(nil)}}})
-	for _, part := range []string{"issuer", "algorithms", "sessions", "verifier", "keys", "revocations", "mirror", "feed", "clients"} {
+	for _, part := range []string{"issuer", "algorithms", "sessions", "logins", "verifier", "keys", "revocations", "mirror", "feed", "clients"} {
 		if err == nil || !strings.Contains(err.Error(), part+": ") {
 			t.Errorf("%s is not reported: %v", part, err)
 		}
 	}
 	_, err = httpapi.NewAdmin(httpapi.AdminConfig{})
-	for _, part := range []string{"token", "users", "sessions", "revocations", "mirror", "ring", "keys", "leadership", "token life", "gatherer"} {
+	for _, part := range []string{"token", "users", "sessions", "logins", "revocations", "mirror", "ring", "keys", "leadership", "token life", "gatherer"} {
 		if err == nil || !strings.Contains(err.Error(), part+": ") {
 			t.Errorf("%s is not reported: %v", part, err)
 		}

@@ -133,6 +133,11 @@ func (s *site) handle(x *exchange) error {
 			return err
 		}
 	}
+	if l := x.route.limited; l != nil {
+		if err := l.admit(x); err != nil {
+			return err
+		}
+	}
 	r := x.Request()
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = http.MaxBytesReader(x.Response(), r.Body, maxBody)

@@ -2,11 +2,13 @@ package httpapi
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/authd-project/authd/election"
 	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/keys"
+	"github.com/authd-project/authd/ratelimit"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/session"
 	"github.com/authd-project/authd/token"
@@ -31,6 +33,27 @@ type Verifier interface {
 	Verify(ctx context.Context, raw string) (*token.Claims, error)
 	// VerifyWith asks another checker about revocation than the configured one.
 	VerifyWith(ctx context.Context, raw string, revocations revocation.Checker) (*token.Claims, error)
+}
+
+// Logins limits failed logins; see [ratelimit.LoginGuard]. Each attempt that Before allows is settled by exactly one of the
+// others.
+type Logins interface {
+	Before(ctx context.Context, account string, address netip.Addr) (*ratelimit.Attempt, error)
+	Succeeded(ctx context.Context, a *ratelimit.Attempt) error
+	Failed(a *ratelimit.Attempt)
+	Cancelled(ctx context.Context, a *ratelimit.Attempt) error
+}
+
+// RateLimiter is the part of [ratelimit.Limiter] that routes need; see [ratelimit.Fallback] too.
+type RateLimiter interface {
+	Allow(ctx context.Context, key string, n int) (ratelimit.Decision, error)
+	Policy() ratelimit.Policy
+}
+
+// LoginAdmin is the part of [ratelimit.LoginGuard] that administrators use.
+type LoginAdmin interface {
+	// Forgive gives an account its whole budget of failed logins again.
+	Forgive(ctx context.Context, account string) error
 }
 
 // Accounts finds the present state of an account; see [identity.Authenticator].

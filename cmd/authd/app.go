@@ -42,6 +42,7 @@ type app struct {
 	rotator       *keys.Rotator
 	leadership    *election.Observer
 	mirror        *revocation.Mirror
+	limits        limits
 	jobs          []func(context.Context) error // each runs until its context ends
 	closers       []func() error                // closed last to first, also when construction stops half-way
 }
@@ -89,6 +90,9 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if err != nil {
 		return nil, err
 	}
+	if err := a.openLimits(); err != nil {
+		return nil, err
+	}
 	if err := a.openPublic(issuer, sessions, verifier, st.revocations); err != nil {
 		return nil, err
 	}
@@ -131,6 +135,7 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 	}
 	a.public, err = httpapi.NewPublic(httpapi.PublicConfig{
 		Issuer: issuer, Algorithms: token.Algorithms(), Clients: clients, Scopes: a.cfg.Scopes, RefreshLife: a.cfg.SessionIdle,
+		RateLimits: a.limits.routes, Logins: a.limits.logins,
 		Sessions: sessions, Verifier: verifier, Keys: a.view, Revocations: revocations, Mirror: a.mirror,
 		Feed:     httpfeed.NewHandler(httpfeed.HandlerConfig{Feed: a.mirror, Logger: a.log}),
 		Accounts: a.users, TrustedProxies: proxies, Metrics: a.metrics, Log: a.log,
@@ -154,7 +159,7 @@ func (a *app) openAdmin(sessions *session.Service, revocations revocation.Store)
 	}
 	a.admin, err = httpapi.NewAdmin(httpapi.AdminConfig{
 		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
-		Users:       a.users, Sessions: sessions, Revocations: revocations, Mirror: a.mirror,
+		Users:       a.users, Sessions: sessions, Logins: a.limits.logins, Revocations: revocations, Mirror: a.mirror,
 		Ring: a.view, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway,
 		Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Drain: a.cfg.DrainTimeout},

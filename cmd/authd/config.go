@@ -24,6 +24,7 @@ import (
 type Config struct {
 	ConnectionConfig
 	ClusterConfig
+	LimitConfig
 	UsersConfig
 
 	Listen, AdminListen string
@@ -102,6 +103,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 
 	c.ConnectionConfig.bind(fs)
 	c.ClusterConfig.bind(fs)
+	c.LimitConfig.bind(fs)
 	c.UsersConfig.bind(fs)
 }
 
@@ -160,8 +162,9 @@ func (c *Config) Validate() error {
 		require(c.RedisReplicas >= 0, "redis-replicas %d: must not be negative", c.RedisReplicas),
 		require(c.Redis != "" || c.RedisReplicas == 0, "redis: required with redis-replicas"),
 		c.ConnectionConfig.validate(),
-		c.validateCluster(),
 		c.UsersConfig.validate(),
+		c.validateCluster(),
+		c.LimitConfig.validate(),
 		require(c.HashPool >= 0, "hash-pool %d: must not be negative", c.HashPool),
 		require(c.MaxConnections > 0, "max-connections %d: must be above 0", c.MaxConnections),
 		require(c.DrainTimeout > 0, "drain-timeout %v: must be above 0", c.DrainTimeout),

@@ -27,6 +27,7 @@ func newUserCommand(env environment) *cobra.Command {
 		adminCommand(env, &cobra.Command{Use: "list", Short: "List all users", Args: cobra.NoArgs}, listUsers),
 		userCommand(env, "disable", "Refuse a user's logins and end all sessions", (*adminclient.Client).DisableUser),
 		userCommand(env, "enable", "Let a disabled user log in again", (*adminclient.Client).EnableUser),
+		newUserForgiveCommand(env),
 		userCommand(env, "remove", "Delete a user and end all sessions", (*adminclient.Client).RemoveUser),
 	)
 	return group

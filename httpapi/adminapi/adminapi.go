@@ -142,6 +142,8 @@ type Problem struct {
 	Code      string       `json:"code"`
 	RequestID string       `json:"request_id"`
 	Errors    []FieldError `json:"errors,omitempty"`
+	// ViolatedPolicies names the rate limits that are used up, of a 429.
+	ViolatedPolicies []string `json:"violated-policies,omitempty"`
 }
 
 // FieldError says what is wrong with one member of a request.

@@ -57,6 +57,11 @@ func (c *Client) EnableUser(ctx context.Context, username string) error {
 	return c.call(ctx, http.MethodPost, nil, nil, nil, "admin", "users", username, "enable")
 }
 
+// ForgiveUser forgets an account's failed logins.
+func (c *Client) ForgiveUser(ctx context.Context, username string) error {
+	return c.call(ctx, http.MethodPost, nil, nil, nil, "admin", "users", username, "forgive")
+}
+
 // RemoveUser removes an account and ends its sessions.
 func (c *Client) RemoveUser(ctx context.Context, username string) error {
 	return c.call(ctx, http.MethodDelete, nil, nil, nil, "admin", "users", username)
