@@ -76,6 +76,9 @@ func TestRevokeFromAFollower(t *testing.T) {
 			t.Fatalf("the dry run says %+v, %v", planned, err)
 		}
 
+		if !strings.Contains(jwks(t, follower.view), bad) {
+			t.Error("the key that signs is not published")
+		}
 		began := time.Now()
 		res, err := follower.Revoke(t.Context(), bad)
 		if want := planned; err != nil || !res.Pending || res.Successor != want.Successor || res.State != keys.Active {
@@ -84,7 +87,8 @@ func TestRevokeFromAFollower(t *testing.T) {
 		if d := time.Since(began); d != 0 || set.until(bad).Before(began.Add(p.RevokedFor+2*p.Skew)) {
 			t.Errorf("after %v the kid is in the revocation set until %v", d, set.until(bad))
 		}
-		if strings.Contains(jwks(t, follower.view), bad) {
+		time.Sleep(100 * time.Millisecond) // before the leader looks
+		if state(stored(t, store), bad) != keys.Active || strings.Contains(jwks(t, follower.view), bad) {
 			t.Error("the follower still publishes the key")
 		}
 

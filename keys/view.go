@@ -35,6 +35,8 @@ type View struct {
 	state atomic.Pointer[snapshot] // nil until the first load; never changed once published
 	ready chan struct{}            // closed with the first snapshot
 
+	published atomic.Pointer[publication] // what JWKS answered last
+
 	loading sync.Mutex // one load at a time, so that an older answer never replaces a newer one
 }
 
@@ -116,14 +118,36 @@ func (v *View) JWKS(context.Context) (JWKS, error) {
 	if err := v.freshAt(now, s); err != nil {
 		return JWKS{}, err
 	}
-	set := JWKS{Body: s.jwks, ETag: s.etag, MaxAge: v.cfg.Policy.maxAge(now, s.ring)}
-	if slices.ContainsFunc(s.ring.Keys, v.revoked) {
-		var err error
-		if set.Body, set.ETag, err = jwksOf(s.ring.without(v.revoked)); err != nil {
-			return JWKS{}, err
-		}
+	d := v.publish(now, s)
+	if d.err != nil {
+		return JWKS{}, d.err
 	}
-	return set, nil
+	return JWKS{Body: d.body, ETag: d.etag, MaxAge: v.cfg.Policy.maxAge(now, s.ring)}, nil
+}
+
+// publication is the JWKS of a snapshot without the keys that were revoked when last looked.
+type publication struct {
+	of     *snapshot
+	looked time.Time
+	body   []byte
+	etag   string
+	err    error
+}
+
+// publicationAge is how long the look into the revocation set serves all who ask for the JWKS: nothing beside the minutes
+// for which they keep it.
+const publicationAge = 100 * time.Millisecond
+
+func (v *View) publish(now time.Time, s *snapshot) *publication {
+	if d := v.published.Load(); d != nil && d.of == s && (v.cfg.Revoked == nil || age(now, d.looked) < publicationAge) {
+		return d
+	}
+	d := &publication{of: s, looked: now, body: s.jwks, etag: s.etag}
+	if slices.ContainsFunc(s.ring.Keys, v.revoked) {
+		d.body, d.etag, d.err = jwksOf(s.ring.without(v.revoked))
+	}
+	v.published.Store(d)
+	return d
 }
 
 // revoked tells whether a key that the ring still publishes is known to be revoked.
