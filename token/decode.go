@@ -233,33 +233,34 @@ func (s *scanner) date(member string) time.Time {
 		s.fail(member, wrongType)
 		return time.Time{}
 	}
-	text := s.number()
-	seconds, whole := parseSeconds(text)
-	if !whole {
-		// A fraction or an exponent. Compared as a float, since a conversion that overflows is undefined.
-		f, err := strconv.ParseFloat(text, 64)
-		if err != nil || !(f >= 0 && f <= maxDate) {
-			s.fail(member, outOfRange)
-			return time.Time{}
-		}
-		seconds = int64(f)
+	if seconds, ok := s.wholeSeconds(); ok {
+		return time.Unix(seconds, 0).UTC()
 	}
-	if seconds < 0 || seconds > maxDate {
+	// Compared as a float, since a conversion that overflows is undefined.
+	f, err := strconv.ParseFloat(s.number(), 64)
+	if err != nil || !(f >= 0 && f <= maxDate) {
 		s.fail(member, outOfRange)
+		return time.Time{}
 	}
-	return time.Unix(seconds, 0).UTC()
+	return time.Unix(int64(f), 0).UTC()
 }
 
-// parseSeconds parses an ordinary date: up to twelve digits and nothing else.
-func parseSeconds(text string) (seconds int64, ok bool) {
+// wholeSeconds reads an ordinary date: ten digits or eleven and nothing else, so well within range. It leaves all other
+// numbers unread.
+func (s *scanner) wholeSeconds() (seconds int64, ok bool) {
+	text := s.text[s.pos:]
 	for i := range len(text) {
-		digit := text[i] - '0'
-		if digit > 9 || i == 12 {
+		switch digit := text[i] - '0'; {
+		case digit <= 9 && (i > 0 || digit > 0) && i < 11:
+			seconds = seconds*10 + int64(digit)
+		case (text[i] == ',' || text[i] == '}') && i >= 10:
+			s.pos += i
+			return seconds, true
+		default:
 			return 0, false
 		}
-		seconds = seconds*10 + int64(digit)
 	}
-	return seconds, true
+	return 0, false
 }
 
 // foldName returns name as readers see it that compare without regard to case, which encoding/json does for the

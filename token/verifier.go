@@ -139,24 +139,32 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Claims, error) {
 // alone. What depends on the moment is checked on every call: time, whether the key is still known, and revocation,
 // which goes last, so that the revocation set says nothing about tokens that are not the issuer's.
 func (v *Verifier) VerifyWith(ctx context.Context, raw string, revocations revocation.Checker) (*Claims, error) {
-	now := v.now()
-	t := v.cache.lookup(raw)
-	if t != nil {
-		if err := v.recheck(ctx, t, now.Unix()); err != nil {
-			return nil, err
-		}
-	} else {
-		var err error
-		if t, err = v.check(ctx, raw, now.Unix()); err != nil {
-			return nil, err
-		}
-		v.cache.add(t, now.Unix())
-		now = v.now() // the key may have been waited for
+	t, now, err := v.verified(ctx, raw)
+	if err != nil {
+		return nil, err
 	}
 	if err := checkRevocation(ctx, revocations, &t.ids, now); err != nil {
 		return nil, revocationError(err)
 	}
 	return &t.claims, nil
+}
+
+// verified makes all checks but revocation, and tells when.
+func (v *Verifier) verified(ctx context.Context, raw string) (*verified, time.Time, error) {
+	if t := v.cache.lookup(raw); t != nil {
+		now := v.now()
+		return t, now, v.recheck(ctx, t, now.Unix())
+	}
+	t, text, err := v.authenticate(ctx, raw)
+	now := v.now() // not before: the key may have been waited for
+	if err == nil {
+		err = v.checkClaims(text, t, now.Unix())
+	}
+	if err != nil {
+		return nil, now, err
+	}
+	v.cache.add(t, now.Unix())
+	return t, now, nil
 }
 
 // checkerAt is a [revocation.Checker] that can be told the time: to read the clock once more would cost as much as the
@@ -188,45 +196,38 @@ func (v *Verifier) recheck(ctx context.Context, t *verified, now int64) error {
 	return err
 }
 
-// check decides about a token not seen before, in the order: size, header, key, signature, claims. All that an attacker
-// can make us do up to the signature is to decode one header; the claims are not decoded before they are known to be
-// the issuer's.
-func (v *Verifier) check(ctx context.Context, raw string, now int64) (*verified, error) {
+// authenticate finds a token not seen before to be the issuer's, in the order: size, header, key, signature. It returns
+// the JSON text of the claims, which are not decoded before: all that an attacker can make us do up to the signature is
+// to decode one header.
+func (v *Verifier) authenticate(ctx context.Context, raw string) (t *verified, claims string, err error) {
 	parts, err := split(raw)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	h, known := v.headers.get(parts.header)
 	if !known {
 		if h, err = v.header(parts.header); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
 	key, err := v.key(ctx, h.kid, h.alg)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	signature, err := base64url.DecodeString(parts.signature)
 	if err != nil {
-		return nil, &defect{part: "signature", why: unencodedPart}
+		return nil, "", &defect{part: "signature", why: unencodedPart}
 	}
 	if err := method(h.alg).Verify(parts.signed, signature, key); err != nil {
-		return nil, fmt.Errorf("%w: does not match", ErrSignature)
+		return nil, "", fmt.Errorf("%w: does not match", ErrSignature)
 	}
 	if !known {
 		v.headers.put(parts.header, h) // not before: others would crowd the memo
 	}
-	t := &verified{header: h, key: key}
+	t = &verified{header: h, key: key}
 	t.claims.KeyID = h.kid
-	var text string
-	if t.raw, text, err = own(raw, parts.payload); err != nil {
-		return nil, err
-	}
-	if err := v.checkClaims(text, t, now); err != nil {
-		return nil, err
-	}
-	t.ids = v.revocationClaims(&t.claims, h.id)
-	return t, nil
+	t.raw, claims, err = own(raw, parts.payload)
+	return t, claims, err
 }
 
 // header decodes and checks a header.
@@ -260,7 +261,7 @@ func (v *Verifier) key(ctx context.Context, kid, alg string) (any, error) {
 	return key, nil
 }
 
-// checkClaims decodes the claims into t and checks all of them but revocation.
+// checkClaims decodes the claims into t and checks them, and works out what revocations of the token go by.
 func (v *Verifier) checkClaims(text string, t *verified, now int64) error {
 	c := &t.claims
 	if err := decodeClaims(text, c, t.lists[:0]); err != nil {
@@ -284,6 +285,7 @@ func (v *Verifier) checkClaims(text string, t *verified, now int64) error {
 	if expires-issued > v.maxLife {
 		return &defect{part: "claims", member: "exp", why: lifeTooLong}
 	}
+	t.ids = v.revocationClaims(c, t.header.id)
 	return nil
 }
 
