@@ -49,7 +49,7 @@ func pair(t *testing.T, p keys.Policy) (store *keystest.Faults, leader, follower
 	leader, follower = join(t, "leader", store, p, set), join(t, "follower", store, p, set)
 	stop = start(t, leader.Lead)
 	<-follower.view.Ready()
-	time.Sleep(p.PublishAhead + 3*p.PollEvery() + soon) // the leader's next turn is further off than soon
+	time.Sleep(p.PublishAhead + 3*p.PollEvery() + soon + time.Millisecond) // between the leader's turns, and its looks
 	return store, leader, follower, set, stop
 }
 
