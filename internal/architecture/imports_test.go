@@ -37,6 +37,8 @@ var forbidden = []struct {
 	{"keys", siblings("token", "revocation", "session", "election", "identity", "ratelimit"), "siblings know nothing of each other"},
 	{"election", append([]string{"net/http"}, backends...), "electors with a backend are sub-packages"},
 	{"election", siblings("token", "revocation", "session", "keys", "identity", "ratelimit"), "siblings know nothing of each other"},
+	{"election/leaselock", siblings("keys"), "who leads is decided without the ring; the ring's store is what fences"},
+	{"keys/secretstore", siblings("election"), "the ring is fenced whoever elects"},
 	{"identity", backends, "sources of users are sub-packages"},
 	{"identity", siblings("token", "revocation", "session", "keys", "election", "ratelimit"), "siblings know nothing of each other"},
 	{"ratelimit", backends, "limiters with a backend are sub-packages"},
