@@ -70,7 +70,8 @@ func (c *cell) follow(ctx context.Context, s stream, versions chan keys.Version)
 	ticker := time.NewTicker(c.poll)
 	defer ticker.Stop()
 	for delivered := keys.Version(""); ; {
-		current, intact := delivered, true
+		current := delivered
+		var intact bool // the stream
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
