@@ -1,5 +1,5 @@
 // Package identitytest holds what every source of users must do. The test of a read-only source calls
-// [RunAuthenticator], that of one which authd manages calls [RunDirectory].
+// [RunAuthenticator], and [RunRoles] if its accounts have roles; that of one which authd manages calls [RunDirectory].
 package identitytest
 
 import (
@@ -29,7 +29,7 @@ type OpenAuthenticator func(t *testing.T, h *identity.Hasher, seeds ...Seed) ide
 // OpenDirectory returns an empty directory with the zero [identity.Rules] and registers its clean-up.
 type OpenDirectory func(t *testing.T, h *identity.Hasher) identity.Directory
 
-// RunAuthenticator runs the part of the suite that needs no changes to the accounts.
+// RunAuthenticator runs the part of the suite that needs no changes to the accounts. Its seeds have no roles.
 func RunAuthenticator(t *testing.T, open OpenAuthenticator) {
 	for _, c := range []struct {
 		name string
@@ -48,13 +48,20 @@ func RunAuthenticator(t *testing.T, open OpenAuthenticator) {
 	}
 }
 
+// RunRoles runs the part of the suite for sources whose accounts have roles.
+func RunRoles(t *testing.T, open OpenAuthenticator) {
+	t.Run("Roles", func(t *testing.T) { testRoles(t, open) })
+}
+
 // RunDirectory runs the whole suite.
 func RunDirectory(t *testing.T, open OpenDirectory) {
-	RunAuthenticator(t, func(t *testing.T, h *identity.Hasher, seeds ...Seed) identity.Authenticator {
+	seeded := func(t *testing.T, h *identity.Hasher, seeds ...Seed) identity.Authenticator {
 		d := open(t, h)
 		seed(t, d, seeds...)
 		return d
-	})
+	}
+	RunAuthenticator(t, seeded)
+	RunRoles(t, seeded)
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, OpenDirectory)
