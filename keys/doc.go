@@ -7,6 +7,9 @@
 // leader can do no harm. Every process serves tokens and the JWKS from its own [View] of the ring, and stops doing so
 // when that view is too old.
 //
+// In an emergency any process revokes a key ([Rotator.Revoke]): its kid enters the revocation set, which every verifier
+// follows, and there the leader finds it ([RevokedKeys]) and lets the standby sign.
+//
 // Whoever can read an unsealed ring can forge tokens; stores outside the process therefore hold only sealed ones, see
 // [Codec]. A backend offers a [Cell], one value with compare-and-swap, and passes the suite of package keystest.
 //
