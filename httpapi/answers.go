@@ -64,6 +64,9 @@ func answersTo(err error) []rule {
 		{identity.ErrRoles, *badFields(fieldError{Field: "roles", Detail: reason(err, identity.ErrRoles)})},
 		{session.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such session."}},
 		{identity.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such user."}},
+		{identity.ErrReadOnly, refusal{
+			status: http.StatusForbidden, code: codeForbidden, detail: "The users are kept in a file that authd only reads. Change it there.",
+		}},
 		{identity.ErrExists, refusal{status: http.StatusConflict, code: codeConflict, detail: "This user exists already."}},
 		{keys.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such key."}},
 		{keys.ErrNotLeader, refusal{

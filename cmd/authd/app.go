@@ -16,7 +16,6 @@ import (
 
 	"github.com/authd-project/authd/election"
 	"github.com/authd-project/authd/httpapi"
-	"github.com/authd-project/authd/identity/sqlstore"
 	"github.com/authd-project/authd/internal/boltfile"
 	"github.com/authd-project/authd/keys"
 	"github.com/authd-project/authd/revocation"
@@ -36,7 +35,7 @@ type app struct {
 	registry      *prometheus.Registry
 	metrics       *httpapi.Metrics
 	connections   *connections
-	users         *sqlstore.Store
+	users         userStore
 	ring          keys.Store
 	view          *keys.View
 	rotator       *keys.Rotator

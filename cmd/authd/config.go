@@ -162,7 +162,7 @@ func (c *Config) Validate() error {
 		require(c.RedisReplicas >= 0, "redis-replicas %d: must not be negative", c.RedisReplicas),
 		require(c.Redis != "" || c.RedisReplicas == 0, "redis: required with redis-replicas"),
 		c.ConnectionConfig.validate(),
-		c.UsersConfig.validate(),
+		c.validateUsers(),
 		c.validateCluster(),
 		c.LimitConfig.validate(),
 		require(c.HashPool >= 0, "hash-pool %d: must not be negative", c.HashPool),

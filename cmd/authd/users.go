@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/authd-project/authd/identity"
+	"github.com/authd-project/authd/identity/htpasswd"
 	"github.com/authd-project/authd/identity/sqlstore"
 )
 
@@ -18,24 +21,40 @@ type UsersConfig struct {
 }
 
 func (c *UsersConfig) bind(fs *pflag.FlagSet) {
-	fs.StringVar(&c.Users, "users", "", "postgres:// URL of the database that keeps the users, for several authd (default: the file DATA/users.db)")
-	fs.StringVar(&c.UsersPasswordFile, "users-password-file", "", "file of the database's password, instead of one in the URL")
+	fs.StringVar(&c.Users, "users", "", "where the users are: a postgres:// URL, for several authd, or htpasswd:FILE (default: the file DATA/users.db)")
+	fs.StringVar(&c.UsersPasswordFile, "users-password-file", "", "file of the PostgreSQL password, instead of one in the URL")
 }
 
-func (c *UsersConfig) validate() error {
-	if c.Users == "" {
-		return require(c.UsersPasswordFile == "", "users: required with users-password-file")
+// htpasswd returns the file that the setting users names, if it names one.
+func (c *UsersConfig) htpasswd() (file string, ok bool) {
+	return strings.CutPrefix(c.Users, "htpasswd:")
+}
+
+func (c *Config) validateUsers() error {
+	problems := []error{
+		require(!c.Demo || c.Users == "", "demo: not with users, which others may share: its passwords are published"),
 	}
-	if _, err := sqlstore.PostgresAddress(c.Users); err != nil {
-		return fmt.Errorf("users: %w", err)
+	file, isFile := c.htpasswd()
+	switch {
+	case c.Users == "" || isFile:
+		problems = append(problems,
+			require(c.UsersPasswordFile == "", "users: want a postgres:// URL with users-password-file"),
+			require(!isFile || file != "", "users: want htpasswd:FILE"))
+	default:
+		if _, err := sqlstore.PostgresAddress(c.Users); err != nil {
+			problems = append(problems, fmt.Errorf("users: neither htpasswd:FILE nor: %w", err))
+		}
 	}
-	return nil
+	return errors.Join(problems...)
 }
 
 // whereUsers says in what the users are kept, without secrets.
 func (c *Config) whereUsers() string {
 	if c.Users == "" {
 		return filepath.Join(c.Data, "users.db")
+	}
+	if file, ok := c.htpasswd(); ok {
+		return file + ", read only"
 	}
 	address, err := sqlstore.PostgresAddress(c.Users)
 	if err != nil {
@@ -44,32 +63,52 @@ func (c *Config) whereUsers() string {
 	return "PostgreSQL at " + address
 }
 
+// userStore is where the users are kept.
+type userStore interface {
+	identity.Directory
+	Ping(ctx context.Context) error
+}
+
+// fileUsers are those of a file, which is at hand once it has been read.
+type fileUsers struct{ identity.Directory }
+
+func (fileUsers) Ping(context.Context) error { return nil }
+
 func (a *app) openUsers(ctx context.Context) error {
 	hasher, err := identity.NewHasher(identity.HasherConfig{Concurrency: a.cfg.HashPool})
 	if err != nil {
 		return err
 	}
-	c := sqlstore.Config{Hasher: hasher, Rules: identity.Rules{Context: []string{"authd"}}, Logger: a.log}
-	if a.cfg.Users == "" {
-		a.users, err = sqlstore.OpenSQLite(ctx, filepath.Join(a.cfg.Data, "users.db"), c)
-	} else {
-		a.users, err = a.openPostgres(ctx, c)
+	if file, ok := a.cfg.htpasswd(); ok {
+		source, err := htpasswd.Open(file, htpasswd.Config{Hasher: hasher, Logger: a.log})
+		if err != nil {
+			return fmt.Errorf("users: %w", err)
+		}
+		a.users = fileUsers{identity.ReadOnly(source)}
+		return nil
 	}
+	store, err := a.openSQL(ctx, sqlstore.Config{
+		Hasher: hasher, Rules: identity.Rules{Context: []string{"authd"}}, Logger: a.log,
+	})
 	if err != nil {
 		return err
 	}
-	a.closers = append(a.closers, a.users.Close)
+	a.users = store
+	a.closers = append(a.closers, store.Close)
 	return nil
 }
 
-func (a *app) openPostgres(ctx context.Context, c sqlstore.Config) (users *sqlstore.Store, err error) {
+func (a *app) openSQL(ctx context.Context, c sqlstore.Config) (store *sqlstore.Store, err error) {
+	if a.cfg.Users == "" {
+		return sqlstore.OpenSQLite(ctx, filepath.Join(a.cfg.Data, "users.db"), c)
+	}
 	if name := a.cfg.UsersPasswordFile; name != "" {
 		if c.Password, err = readOrMakeSecret(name, false); err != nil {
 			return nil, fmt.Errorf("users-password-file: %w", err)
 		}
 	}
-	if users, err = sqlstore.OpenPostgres(ctx, a.cfg.Users, c); err != nil {
+	if store, err = sqlstore.OpenPostgres(ctx, a.cfg.Users, c); err != nil {
 		return nil, fmt.Errorf("users: %w", err)
 	}
-	return users, nil
+	return store, nil
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/authd-project/authd/internal/testenv"
 )
 
@@ -90,6 +92,51 @@ func TestSharedUsers(t *testing.T) {
 	}
 }
 
+// Users of a file log in as it says now, and authd changes nothing about them.
+func TestHtpasswdUsers(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "htpasswd")
+	save := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hash, err := bcrypt.GenerateFromPassword([]byte(alicesPassword), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	save("alice:" + string(hash) + "\nbob:" + string(hash) + "\n")
+	s := serve(t, t.TempDir(), "--users", "htpasswd:"+file)
+	alice, bob := s.login(t, "alice", alicesPassword), s.login(t, "bob", alicesPassword)
+	if out := s.authd(t, "", "session", "list", "alice"); !strings.Contains(out, alice.SessionID) {
+		t.Errorf("session list printed\n%s", out)
+	}
+	for _, args := range [][]string{{"add", "carol"}, {"passwd", "alice"}, {"disable", "alice"}, {"enable", "alice"}, {"remove", "alice"}} {
+		args = append([]string{"user"}, append(args, "--data", s.Data, "--admin-listen", strings.TrimPrefix(s.Admin, "http://"))...)
+		if out, err := command(t.Context(), alicesPassword+"\n", args...); err == nil || !strings.Contains(out, "only reads") {
+			t.Errorf("authd %q: %v, and does not say that authd only reads:\n%s", args, err, out)
+		}
+	}
+	if got := s.tryLogin(t, "alice", alicesPassword); got != http.StatusOK {
+		t.Errorf("after commands that were refused, alice logs in with %d", got)
+	}
+
+	save("alice:" + string(hash) + "\n")
+	for deadline := time.Now().Add(time.Minute); s.tryLogin(t, "bob", alicesPassword) != http.StatusUnauthorized; {
+		if time.Now().After(deadline) {
+			t.Fatal("a user who was taken out of the file still logs in")
+		}
+		wait(t, 100*time.Millisecond)
+	}
+	if _, got := s.refresh(t, bob.RefreshToken); got == http.StatusOK {
+		t.Error("a user who was taken out of the file refreshes")
+	}
+	if _, got := s.refresh(t, alice.RefreshToken); got != http.StatusOK {
+		t.Errorf("alice refreshes with %d", got)
+	}
+}
+
 // Every problem of the settings is reported at once, and no password with it.
 func TestUsersSettings(t *testing.T) {
 	t.Parallel()
@@ -104,8 +151,12 @@ func TestUsersSettings(t *testing.T) {
 		want []string
 	}{
 		"with others":        {[]string{"--users=mysql://authd:" + secret + "@db/authd", "--access-ttl=1s"}, []string{"users: ", "access-ttl"}},
+		"demo":               {[]string{"--demo", "--users=htpasswd:/dev/null", "--access-ttl=1s"}, []string{"demo: ", "access-ttl"}},
+		"no file":            {[]string{"--users=htpasswd:"}, []string{"users: want htpasswd:FILE"}},
+		"a file's password":  {[]string{"--users=htpasswd:x", "--users-password-file=" + file}, []string{"users: want a postgres:// URL"}},
+		"file of nothing":    {[]string{"--users=htpasswd:" + file}, []string{"users: ", "line 1", "htpasswd"}},
 		"clear text":         {[]string{"--users=postgres://authd:" + secret + "@db.example.com/authd"}, []string{"users: ", "sslmode"}},
-		"file without URL":   {[]string{"--users-password-file=" + file}, []string{"users: required"}},
+		"file without URL":   {[]string{"--users-password-file=" + file}, []string{"users: want a postgres:// URL"}},
 		"file that is open":  {[]string{"--users=" + local, "--users-password-file=" + file}, []string{"users-password-file: ", "chmod 600"}},
 		"nobody at the port": {[]string{"--users=" + local}, []string{"users: ", "127.0.0.1:1/authd", "unavailable"}},
 	} {
