@@ -49,7 +49,7 @@ func TestModelHolds(t *testing.T) {
 	for name, w := range map[string]*world{
 		"rotation":                  newWorld(0),
 		"rotation, acting directly": newWorld(0, direct),
-		"fenced by the term alone":  newWorld(0, func(w *world) { w.broken.noVersion = true }),
+		"fenced by the term alone":  newWorld(0, direct, func(w *world) { w.broken.noVersion = true }),
 		// Versions alone keep the keys as well, but depose nobody: two leaders may go on taking turns.
 		"fenced by versions alone":   newWorld(0, direct, func(w *world) { w.broken.noTerm, w.except = true, "E1" }),
 		"emergency from any replica": newWorld(0, direct, emergencies),
