@@ -94,6 +94,7 @@ func inTurn(t *testing.T, old span, began time.Time) {
 
 // A leader whose packets vanish stops before another begins.
 func TestCutOffLeader(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	proxy := testenv.NewProxy(t, p.server.Addr)
 	cutOff := p.lock(t, "cut off", func(c *rest.Config) { c.Host = "https://" + proxy.Addr })
@@ -126,7 +127,8 @@ func TestCutOffLeader(t *testing.T) {
 	}
 }
 
-// A server that hangs ends the leadership in time. Once it goes on somebody leads again, one at a time.
+// A server that hangs ends the leadership in time. Once it goes on somebody leads again, one at a time. Parallel tests
+// wait until this one is over, as they share the server.
 func TestFrozenServer(t *testing.T) {
 	p := newPlace(t)
 	first := run(t, p.lock(t, "first"))
@@ -153,6 +155,7 @@ func TestFrozenServer(t *testing.T) {
 
 // An answer that comes late does not lengthen the leadership: the lease runs since before the question.
 func TestSlowAnswers(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	slow := new(slowTransport)
 	first := run(t, p.lock(t, "slow", slow.wrap))
@@ -184,9 +187,6 @@ func (s *slowTransport) wrap(c *rest.Config) {
 	})
 }
 
-// WrappedRoundTripper lets the connections below be closed.
-func (s *slowTransport) WrappedRoundTripper() http.RoundTripper { return s.RoundTripper }
-
 func (s *slowTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if s.cut.Load() {
 		<-req.Context().Done()
@@ -195,7 +195,7 @@ func (s *slowTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	asked := time.Now()
 	resp, err := s.RoundTripper.RoundTrip(req)
 	if req.Method == http.MethodPut && s.delayNext.Swap(false) {
-		const longest = lease * 3 / 5
+		const longest = lease / 2
 		time.Sleep(longest * 9 / 10)
 		s.asked = asked
 		s.cut.Store(true)
@@ -206,6 +206,7 @@ func (s *slowTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 // A Lease that is deleted protects nobody: its leader stops. When it is made again, all wait as long as a leader who has
 // not noticed yet may go on.
 func TestDeletedLease(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	first, second := p.lock(t, "first"), p.lock(t, "second")
 	leads := run(t, first)
@@ -233,6 +234,7 @@ func TestDeletedLease(t *testing.T) {
 
 // A leader that sees another in the Lease stops at once, and respects the other one's lease.
 func TestUsurpedLease(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	first := run(t, p.lock(t, "first"))
 	record := fmt.Sprintf(`{"spec": {"holderIdentity": "usurper_RANDOM", "leaseDurationSeconds": %d}}`, lease/time.Second)
@@ -292,6 +294,7 @@ func awaitLeader(t *testing.T, l *leaselock.Lock, want string) {
 
 // A leader that renews is not replaced, however many leases pass.
 func TestRenews(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	first := run(t, p.lock(t, "first"))
 	second := campaign(t, p.lock(t, "second"))

@@ -90,8 +90,8 @@ func New(c Config) (*Lock, error) {
 // may believe for both together, and the margin is what clocks may differ by in a lease and work may need to notice:
 // lease > deadline + retry + margin.
 func (l *Lock) retry() time.Duration    { return l.lease / 5 }
-func (l *Lock) deadline() time.Duration { return l.lease * 3 / 5 }
-func (l *Lock) margin() time.Duration   { return l.lease / 10 }
+func (l *Lock) deadline() time.Duration { return l.lease / 2 }
+func (l *Lock) margin() time.Duration   { return l.lease / 5 }
 
 // Leader implements [election.Elector]. A candidate answers from what it saw last, which is moments ago; whoever has not
 // looked for half a lease looks first. When that fails, the last sight counts for as long as the lease, and after that

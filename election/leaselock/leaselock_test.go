@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	utilnet "k8s.io/apimachinery/pkg/util/net"
 	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -51,19 +50,15 @@ func (p place) lock(t testing.TB, identity string, tamper ...func(*rest.Config))
 		t.Fatal(err)
 	}
 	config.QPS = -1 // several candidates in one process are not to wait for each other
+	config.Dial = testenv.Dialer(t)
 	for _, f := range tamper {
 		f(config)
 	}
-	client, err := rest.HTTPClientFor(config)
+	client, err := coordinationv1client.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { utilnet.CloseIdleConnectionsFor(client.Transport) }) // the client itself does not find them
-	coordination, err := coordinationv1client.NewForConfigAndClient(config, client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := leaselock.New(leaselock.Config{Client: coordination, Namespace: p.namespace, Identity: identity, Lease: lease})
+	l, err := leaselock.New(leaselock.Config{Client: client, Namespace: p.namespace, Identity: identity, Lease: lease})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +67,7 @@ func (p place) lock(t testing.TB, identity string, tamper ...func(*rest.Config))
 
 // With only the rights that deploy/rbac.yaml gives.
 func TestLock(t *testing.T) {
+	t.Parallel()
 	electiontest.Run(t, func(t *testing.T) electiontest.Backend {
 		p := newPlace(t)
 		return electiontest.Backend{
@@ -82,6 +78,7 @@ func TestLock(t *testing.T) {
 }
 
 func TestUnavailable(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	nowhere := func(c *rest.Config) { c.Host = "https://127.0.0.1:1" }
 	stranger := func(c *rest.Config) { c.BearerToken = "none" }

@@ -49,8 +49,9 @@ func runCandidate() int {
 }
 
 // A process that was frozen while it led stops at once when it wakes, though another has led for long: client-go's own
-// context lives on for the renew deadline, which is three fifths of a lease.
+// context lives on for the renew deadline, which is half a lease.
 func TestFrozenLeader(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	frozen := startCandidate(t, p)
 	frozen.await(t, "began")
@@ -77,16 +78,18 @@ func TestFrozenLeader(t *testing.T) {
 
 // A process that is killed is followed once its lease is over.
 func TestKilledLeader(t *testing.T) {
+	t.Parallel()
 	p := newPlace(t)
 	killed := startCandidate(t, p)
 	killed.await(t, "began")
-	second := p.lock(t, "second")
+	second, observer := p.lock(t, "second"), p.lock(t, "observer")
 	follows := campaign(t, second)
 	awaitLeader(t, second, "process")
+	awaitLeader(t, observer, "process")
 	killed.signal(t, syscall.SIGKILL)
 	at := time.Now()
 	t.Logf("followed after %v", follows.awaitBegin(t).Sub(at))
-	awaitLeader(t, p.lock(t, "third"), "second")
+	awaitLeader(t, observer, "second")
 }
 
 // candidate is another process.

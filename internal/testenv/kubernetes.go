@@ -53,7 +53,7 @@ func NewKubernetes(t testing.TB, flags ...string) *KubernetesServer {
 	if err != nil {
 		t.Fatalf("starting a Kubernetes API server: %v", err)
 	}
-	t.Cleanup(s.stop)
+	t.Cleanup(s.Stop)
 	return s
 }
 
@@ -103,7 +103,7 @@ func tryKubernetes(flags []string) (_ *KubernetesServer, err error) {
 	s := &KubernetesServer{Addr: "127.0.0.1:" + port, dir: dir}
 	defer func() {
 		if err != nil {
-			s.stop()
+			s.Stop()
 		}
 	}()
 	if err := s.identify(); err != nil {
@@ -215,8 +215,8 @@ func (s *KubernetesServer) startReaper() error {
 	return nil
 }
 
-// stop ends what has been started and removes its files.
-func (s *KubernetesServer) stop() {
+// Stop ends a server of the test's own without notice, and removes its files. Stopping it twice does no harm.
+func (s *KubernetesServer) Stop() {
 	if s.alive != nil {
 		_ = s.alive.Close()
 		_ = s.reaper.Wait() // fails when a server had ended by itself

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	utilnet "k8s.io/apimachinery/pkg/util/net"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -49,19 +48,15 @@ func (p place) client(t testing.TB, kubeconfig string, tamper ...func(*rest.Conf
 		t.Fatal(err)
 	}
 	config.QPS = -1 // several processes in one are not to wait for each other
+	config.Dial = testenv.Dialer(t)
 	for _, f := range tamper {
 		f(config)
 	}
-	client, err := rest.HTTPClientFor(config)
+	client, err := corev1client.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { utilnet.CloseIdleConnectionsFor(client.Transport) }) // the client itself does not find them
-	core, err := corev1client.NewForConfigAndClient(config, client)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return core
+	return client
 }
 
 // admin may do anything to the Secret.
@@ -177,23 +172,18 @@ func TestNewRefusesBadConfigurations(t *testing.T) {
 	}
 }
 
-// transport tampers with requests, and lets the connections below be closed.
-type transport struct {
-	http.RoundTripper
-	roundTrip func(next http.RoundTripper, req *http.Request) (*http.Response, error)
-}
+// transport tampers with requests.
+type transport func(req *http.Request) (*http.Response, error)
+
+func (t transport) RoundTrip(req *http.Request) (*http.Response, error) { return t(req) }
 
 func tampered(f func(next http.RoundTripper, req *http.Request) (*http.Response, error)) func(*rest.Config) {
 	return func(c *rest.Config) {
-		c.Wrap(func(next http.RoundTripper) http.RoundTripper { return transport{next, f} })
+		c.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return transport(func(req *http.Request) (*http.Response, error) { return f(next, req) })
+		})
 	}
 }
-
-func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	return t.roundTrip(t.RoundTripper, req)
-}
-
-func (t transport) WrappedRoundTripper() http.RoundTripper { return t.RoundTripper }
 
 // await receives until the wanted version comes.
 func await(t *testing.T, versions <-chan keys.Version, want keys.Version) {
@@ -218,6 +208,7 @@ func await(t *testing.T, versions <-chan keys.Version, want keys.Version) {
 // awaitEnd receives until the watch ends.
 func awaitEnd(t *testing.T, versions <-chan keys.Version) {
 	t.Helper()
+	const patience = 20 * time.Second // client-go itself notices a dead connection after 45 s
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for {
