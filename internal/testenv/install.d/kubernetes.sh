@@ -17,17 +17,19 @@ complete() {
 	for name in $names; do [ -x "$target/$name" ] || return 1; done
 }
 
-# at_least MINOR VERSION: is "Kubernetes v1.37.1" of 1.MINOR or later?
-at_least() {
-	minor=$(echo "$2" | sed -n 's/^Kubernetes v1\.\([0-9]*\)\..*/\1/p')
-	[ -n "$minor" ] && [ "$minor" -ge "$1" ]
+# new_enough MINOR COMMAND...: does the command, asked for its version, answer X.MINOR.Y or a later minor version?
+new_enough() {
+	least=$1
+	shift
+	minor=$("$@" 2>/dev/null | sed -n '1s/^[^0-9]*[0-9]\.\([0-9]*\)\..*/\1/p')
+	[ "${minor:-0}" -ge "$least" ]
 }
 
-# link what is there already; 1.34 is the first with a stable AuthenticationConfiguration.
+# link_installed links what is there already; Kubernetes 1.34 is the first with a stable AuthenticationConfiguration.
 link_installed() {
 	PATH=${KUBEBUILDER_ASSETS:+$KUBEBUILDER_ASSETS:}$PATH
-	for name in $names; do command -v "$name" >/dev/null || return 1; done
-	at_least 34 "$(kube-apiserver --version)" || return 1
+	new_enough 5 etcd --version && new_enough 34 kubectl version --client && new_enough 34 kube-apiserver --version ||
+		return 1
 	for name in $names; do ln -sf "$(command -v "$name")" "$target/$name"; done
 }
 
