@@ -43,6 +43,7 @@ type app struct {
 	mirror        *revocation.Mirror
 	limits        limits
 	jobs          []func(context.Context) error // each runs until its context ends
+	storeChecks   []httpapi.Check               // of the stores, for readiness
 	closers       []func() error                // closed last to first, also when construction stops half-way
 }
 
@@ -177,7 +178,7 @@ func (a *app) run(ctx context.Context) error {
 
 // checks are what must hold before requests can be answered.
 func (a *app) checks() []httpapi.Check {
-	return []httpapi.Check{
+	return append([]httpapi.Check{
 		{Name: "keys", Probe: func(context.Context) error { return a.view.Check() }},
 		{Name: "users", Probe: a.users.Ping},
 		{Name: "revocations", Probe: func(context.Context) error {
@@ -186,7 +187,7 @@ func (a *app) checks() []httpapi.Check {
 			}
 			return nil
 		}},
-	}
+	}, a.storeChecks...)
 }
 
 // awaitReady returns once all checks pass, or tells which did not when ctx ended.

@@ -6,6 +6,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/authd-project/authd/httpapi"
 	"github.com/authd-project/authd/internal/boltfile"
 	"github.com/authd-project/authd/revocation"
 	revocationbolt "github.com/authd-project/authd/revocation/boltstore"
@@ -67,6 +68,7 @@ func (a *app) openRedis(ctx context.Context, file *boltfile.File) (stores, error
 	if err != nil {
 		return stores{}, err
 	}
+	a.storeChecks = append(a.storeChecks, httpapi.Check{Name: "redis", Probe: func(context.Context) error { return revocations.Ready() }})
 	a.jobs = append(a.jobs, revocations.Run)
 	return stores{sessions, revocations}, nil
 }

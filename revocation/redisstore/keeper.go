@@ -54,11 +54,28 @@ func (s *Store) keepBeating(ctx context.Context) {
 	var o outage
 	for {
 		_, err := s.beat(ctx)
+		if err == nil {
+			err = s.tryToWrite(ctx)
+		}
+		s.mu.Lock()
+		if s.writeErr = err; err == nil {
+			s.wrote = s.cfg.Now()
+		}
+		s.mu.Unlock()
 		o.report(ctx, s.cfg.Logger, "taking part in the revocation set", err)
 		if pause(ctx, s.period()) != nil {
 			return
 		}
 	}
+}
+
+// tryToWrite sends a command that a full server refuses, as heartbeats are taken all the same.
+func (s *Store) tryToWrite(ctx context.Context) error {
+	err := s.server.roundTrip(ctx, 0, func(ctx context.Context, p pipe) { p.HSet(ctx, metaKey, "tried", 1) })
+	if err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	return nil
 }
 
 // period returns the time between two heartbeats: shorter while somebody may wait for the set to go live.

@@ -30,9 +30,9 @@ var checkSource string
 // Scripts are immutable: the source and its digest.
 var (
 	addScript     = newScript(addSource)
-	beatScript    = newScript(beatSource)
-	confirmScript = newScript(confirmSource)
-	sweepScript   = newScript(sweepSource)
+	beatScript    = newFrugal(beatSource)
+	confirmScript = newFrugal(confirmSource)
+	sweepScript   = newFrugal(sweepSource)
 	statusScript  = newReader(statusSource)
 	checkScript   = newReader(checkSource)
 )
@@ -44,6 +44,12 @@ type script struct {
 }
 
 func newScript(source string) script { return script{source: redis.NewScript(commonSource + source)} }
+
+// newFrugal returns a script that a server also runs when it is full: those that verify depend on it, and it takes no more
+// memory than before.
+func newFrugal(source string) script {
+	return script{source: redis.NewScript("#!lua flags=allow-oom\n" + commonSource + source)}
+}
 
 func newReader(source string) script {
 	return script{source: redis.NewScript(commonSource + source), reader: true}

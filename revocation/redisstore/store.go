@@ -37,11 +37,13 @@ type Store struct {
 	lostSaid  string
 
 	mu          sync.Mutex
-	pulse       pulse    // of the latest heartbeat
-	writtenBack string   // the epoch under which everything held has been written back
-	held        []string // the latest epochs whose live set the mirror has read in full
-	remembered  string   // what Memory has
-	pending     pending  // entries that Add was called with and has not acknowledged
+	pulse       pulse     // of the latest heartbeat
+	wrote       time.Time // when Run last found that the server takes writes
+	writeErr    error     // of the latest attempt
+	writtenBack string    // the epoch under which everything held has been written back
+	held        []string  // the latest epochs whose live set the mirror has read in full
+	remembered  string    // what Memory has
+	pending     pending   // entries that Add was called with and has not acknowledged
 	restored    uint64
 }
 
@@ -286,5 +288,23 @@ func (s *Store) Stats() Stats {
 	return Stats{
 		Epoch: s.pulse.epoch, Live: s.pulse.live, Lost: s.pulse.lost, Peers: len(s.pulse.peers),
 		Pending: len(s.pending), Restored: s.restored, Age: s.cfg.Now().Sub(s.pulse.sent),
+	}
+}
+
+// Ready returns nil while the server takes what this process writes, as [Store.Run] finds out about once a second. One that
+// is full goes on answering who reads, and mirrors stay fresh; but nobody can log in or out. The error wraps
+// [revocation.ErrUnavailable].
+func (s *Store) Ready() error {
+	s.mu.Lock()
+	wrote, err := s.wrote, s.writeErr
+	s.mu.Unlock()
+	const doing = "writing to redis"
+	switch age := s.cfg.Now().Sub(wrote); {
+	case age <= s.cfg.Lease:
+		return nil
+	case wrote.IsZero():
+		return unavailable(doing, errors.Join(errors.New("not done yet"), err))
+	default:
+		return unavailable(doing, errors.Join(fmt.Errorf("not possible for %v", age.Truncate(time.Millisecond)), err))
 	}
 }

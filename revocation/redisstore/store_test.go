@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -127,6 +128,39 @@ func TestStats(t *testing.T) {
 		t.Errorf("%d peers when one of two has left, want 1", n)
 	}
 	eventually(t, "peer that has left", func() bool { return a.store.Stats().Peers == 0 })
+}
+
+// A server that is full answers who reads, and mirrors stay fresh: readiness must tell that nothing can be written.
+func TestNotReadyWhenFull(t *testing.T) {
+	t.Parallel()
+	client := connect(t, testenv.Redis(t))
+	a := startAuthd(t, redisstore.Config{Client: client, Memory: &memory{}})
+	eventually(t, "live set", isLive(a))
+	eventually(t, "store that is ready", func() bool { return a.store.Ready() == nil })
+	if err := client.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "store that is not ready", func() bool { return a.store.Ready() != nil })
+	if err := a.store.Ready(); !errors.Is(err, revocation.ErrUnavailable) || !strings.Contains(err.Error(), "OOM") {
+		t.Errorf("Ready returned %v", err)
+	}
+	if age := a.store.Stats().Age; age > patience/2 {
+		t.Errorf("no heartbeat for %v", age)
+	}
+	if err := a.store.Sweep(t.Context(), 0); err != nil {
+		t.Errorf("a full server cannot forget: %v", err)
+	}
+	e, _ := session("revoked")
+	if err := a.store.Add(t.Context(), e); !errors.Is(err, revocation.ErrUnavailable) {
+		t.Errorf("Add returned %v", err)
+	}
+	if err := a.mirror.Check(t.Context(), live); err != nil {
+		t.Errorf("the mirror, which only reads: %v", err)
+	}
+	if err := client.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "store that is ready", func() bool { return a.store.Ready() == nil && a.store.Stats().Pending == 0 })
 }
 
 // An entry may reach a server that is lost before Add has returned: nobody has read it, and the write-back has passed
