@@ -6,11 +6,14 @@ import (
 	"time"
 
 	"github.com/authd-project/authd/election"
+	"github.com/authd-project/authd/election/etcdlock"
+	"github.com/authd-project/authd/election/leaselock"
 	"github.com/authd-project/authd/election/redislock"
 	"github.com/authd-project/authd/internal/boltfile"
 	"github.com/authd-project/authd/keys"
 	keysbolt "github.com/authd-project/authd/keys/boltstore"
 	keysredis "github.com/authd-project/authd/keys/redisstore"
+	"github.com/authd-project/authd/keys/secretstore"
 )
 
 // electionName is the election of those who keep a key ring, where a backend holds several.
@@ -38,6 +41,22 @@ func (c *connections) openElection(p candidacy) (election.Elector, error) {
 		return redislock.New(redislock.Config{
 			Client: client, Name: p.name, Identity: p.identity, Lease: c.cfg.ElectionLease, Logger: p.log,
 		})
+	case "etcd":
+		client, err := c.etcd()
+		if err != nil {
+			return nil, err
+		}
+		return etcdlock.New(etcdlock.Config{
+			Client: client, Name: p.name, Identity: p.identity, Lease: c.cfg.ElectionLease, Logger: p.log,
+		})
+	case "kubernetes":
+		client, namespace, err := c.leases()
+		if err != nil {
+			return nil, err
+		}
+		return leaselock.New(leaselock.Config{
+			Client: client, Namespace: namespace, Name: p.lease, Identity: p.identity, Lease: c.cfg.ElectionLease, Logger: p.log,
+		})
 	}
 	return nil, fmt.Errorf("election %q: not known", p.backend)
 }
@@ -54,6 +73,14 @@ func (a *app) openRing(file *boltfile.File, codec *keys.Codec, policy keys.Polic
 		}
 		return keysredis.New(keysredis.Config{
 			Client: client, Codec: codec, ViewAge: policy.ViewAge, Replicas: a.cfg.RedisReplicas, Logger: a.log,
+		})
+	case "kubernetes":
+		client, namespace, err := a.connections.secrets()
+		if err != nil {
+			return nil, err
+		}
+		return secretstore.New(secretstore.Config{
+			Client: client, Namespace: namespace, Name: a.cfg.KubernetesSecret, Codec: codec, ViewAge: policy.ViewAge, Logger: a.log,
 		})
 	}
 	return nil, fmt.Errorf("keys %q: not known", a.cfg.Keys)

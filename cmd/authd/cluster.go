@@ -36,7 +36,7 @@ func (c *ConnectionConfig) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&c.EtcdKey, "etcd-key", "", "PEM file of its key")
 	fs.StringVar(&c.EtcdUsername, "etcd-username", "", "user of etcd")
 	fs.StringVar(&c.EtcdPasswordFile, "etcd-password-file", "", "file of that user's password")
-	fs.StringVar(&c.EtcdPrefix, "etcd-prefix", "/authd/", "beginning of all keys in etcd; the user needs read and write below it, and nothing else")
+	fs.StringVar(&c.EtcdPrefix, "etcd-prefix", "", "what to put before all keys in etcd, which begin with authd/ (default: nothing)")
 	fs.DurationVar(&c.ElectionLease, "election-lease", 5*time.Second, "how long a leader that is not heard of keeps others out, in whole seconds; work stops before")
 }
 
@@ -57,7 +57,6 @@ func (c *ConnectionConfig) validateEtcd() error {
 	problems := []error{
 		require((c.EtcdCert == "") == (c.EtcdKey == ""), "etcd-cert and etcd-key: want both or neither"),
 		require((c.EtcdUsername == "") == (c.EtcdPasswordFile == ""), "etcd-username and etcd-password-file: want both or neither"),
-		require(c.EtcdPrefix != "", "etcd-prefix: required, as others may have keys there"),
 	}
 	for _, e := range c.Etcd {
 		u, err := url.Parse(e)

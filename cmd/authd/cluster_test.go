@@ -63,7 +63,6 @@ func TestDangerousClustersAreRefused(t *testing.T) {
 		"user without password":       {[]string{etcd, "--etcd-username=u"}, "etcd-username and etcd-password-file"},
 		"authority without TLS":       {[]string{"--etcd=http://e:2379", "--etcd-ca=/ca"}, "must be https"},
 		"member without scheme":       {[]string{"--etcd=e:2379"}, "etcd: want http://HOST:PORT"},
-		"no prefix":                   {[]string{etcd, "--etcd-prefix="}, "etcd-prefix: required"},
 		"etcd settings without etcd":  {[]string{"--etcd-ca=/ca"}, "etcd: required with etcd-ca"},
 		"password without redis":      {[]string{"--redis-password-file=/p"}, "redis: required with redis-password-file"},
 		"no lease's name":             {[]string{"--kubernetes-lease="}, "kubernetes-lease: required"},

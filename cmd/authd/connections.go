@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/redis/go-redis/v9"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/authd-project/authd/internal/redisurl"
 )
@@ -18,6 +19,7 @@ type connections struct {
 
 	redisOptions *redis.UniversalOptions
 	redisShared  redis.UniversalClient
+	etcdShared   *clientv3.Client
 }
 
 // redis returns the client of sessions, revocations and the key ring.

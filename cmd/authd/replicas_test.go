@@ -21,11 +21,8 @@ import (
 	"github.com/authd-project/authd/internal/testenv"
 )
 
-const (
-	// patience is how long tests wait for what has to happen, on a busy machine.
-	patience = time.Minute
-	lease    = 3 * time.Second
-)
+// patience is how long tests wait for what has to happen, on a busy machine.
+const patience = time.Minute
 
 // replicas are several authd side by side.
 type replicas struct {
@@ -184,7 +181,7 @@ func until(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within %v: %s", patience, what)
 		}
-		wait(t, 50*time.Millisecond)
+		wait(t, 10*time.Millisecond)
 	}
 }
 
@@ -195,6 +192,46 @@ func TestReplicas(t *testing.T) {
 	r := startReplicas(t, 3, "--redis", "redis://"+addr)
 	checkReplicas(t, r)
 	checkEmergency(t, r)
+	r.checkFailovers()
+}
+
+func TestReplicasOnKubernetes(t *testing.T) {
+	t.Parallel()
+	r := startReplicas(t, 3, append(kubernetes(t).flags, "--redis", "redis://"+testenv.Redis(t),
+		"--election", "kubernetes", "--keys", "kubernetes")...)
+	checkReplicas(t, r)
+	r.checkFailovers()
+}
+
+// kubernetes is what deploy/rbac.yaml makes in a real API server, for authd's own account.
+func kubernetes(t *testing.T) backend {
+	t.Helper()
+	_, kubeconfig := testenv.Kubernetes(t).Authd(t)
+	return backend{"kubernetes", []string{"--kubeconfig", kubeconfig}}
+}
+
+// checkFailovers kills the leader again and again, and sees another one claim the ring each time.
+func (r *replicas) checkFailovers() {
+	r.t.Helper()
+	var took []time.Duration
+	leader, term := r.awaitLeader(0)
+	for range *failovers {
+		killed := time.Now()
+		leader.kill()
+		r.servers = r.without(leader)
+		until(r.t, "a leader that has claimed the ring", func() bool {
+			for _, s := range r.servers {
+				if l := s.leader(r.t); l.Self && l.Term > term {
+					return true
+				}
+			}
+			return false
+		})
+		took = append(took, time.Since(killed))
+		r.servers = append(r.servers, serve(r.t, leader.Data, r.args...))
+		leader, term = r.awaitLeader(term)
+	}
+	logTimes(r.t, "killed leader to claimed ring", took)
 }
 
 // checkEmergency revokes the key that signs, at an authd that does not lead.
@@ -326,7 +363,7 @@ func TestLostLeader(t *testing.T) {
 				t.Fatalf("nobody leads %v after the leader was killed", patience)
 			}
 		}
-		t.Logf("lease %v: the next leader had claimed the ring after %v", lease, time.Since(killed))
+		t.Logf("lease %v: the next leader had claimed the ring after %v", *lease, time.Since(killed))
 		clear(kids)
 		until(t, "two rotations under the new leader", func() bool { check(); return len(kids) > 2 })
 		r.servers = append(r.servers, serve(t, leader.Data, r.args...))

@@ -13,27 +13,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// settings are the flags of Config with their problems collected: a person who made three mistakes is told of three.
+// settings are what `authd serve` can be told.
 type settings struct {
 	Config
-	flags    *pflag.FlagSet
-	file     string
-	problems []error
+	*sources
 }
 
 // newSettings registers the settings on cmd, to be read by load once the command line is parsed.
 func newSettings(cmd *cobra.Command) *settings {
-	s := &settings{flags: pflag.NewFlagSet("settings", pflag.ContinueOnError)}
-	s.flags.SortFlags, cmd.Flags().SortFlags = false, false // what belongs together stands together
-	s.bind(s.flags)
-	s.flags.VisitAll(func(f *pflag.Flag) {
-		f.Value = &collecting{Value: f.Value, name: f.Name, problems: &s.problems}
-		if f.DefValue == "0s" || f.DefValue == "[]" {
-			f.DefValue = "" // the help need not say so
-		}
-	})
-	s.flags.StringVar(&s.file, "config", "", "YAML file of settings, each named as its flag with _ for -")
-	cmd.Flags().AddFlagSet(s.flags)
+	s := &settings{}
+	s.sources = newSources(cmd, s.bind)
+	cmd.Flags().StringVar(&s.file, "config", "", "YAML file of settings, each named as its flag with _ for -")
 	return s
 }
 
@@ -42,6 +32,40 @@ func (s *settings) load(getenv func(string) string) (Config, error) {
 	if s.file == "" {
 		s.file = getenv("AUTHD_CONFIG")
 	}
+	err := s.read(getenv)
+	s.complete()
+	if err != nil {
+		// A value that did not parse left its default, so checks on combinations would blame the wrong setting.
+		return Config{}, err
+	}
+	return s.Config, s.Validate()
+}
+
+// sources are where settings come from: flags, the environment and a file. Problems are collected: a person who made
+// three mistakes is told of three.
+type sources struct {
+	flags    *pflag.FlagSet
+	file     string // empty for none
+	problems []error
+}
+
+// newSources registers the flags that bind makes on cmd.
+func newSources(cmd *cobra.Command, bind func(*pflag.FlagSet)) *sources {
+	s := &sources{flags: pflag.NewFlagSet("settings", pflag.ContinueOnError)}
+	s.flags.SortFlags, cmd.Flags().SortFlags = false, false // what belongs together stands together
+	bind(s.flags)
+	s.flags.VisitAll(func(f *pflag.Flag) {
+		f.Value = &collecting{Value: f.Value, name: f.Name, problems: &s.problems}
+		if f.DefValue == "0s" || f.DefValue == "[]" {
+			f.DefValue = "" // the help need not say so
+		}
+	})
+	cmd.Flags().AddFlagSet(s.flags)
+	return s
+}
+
+// read gives each setting that no flag names the value from the environment or else from the file.
+func (s *sources) read(getenv func(string) string) error {
 	fromFile, err := readFile(s.file)
 	if err != nil {
 		s.problems = append(s.problems, err)
@@ -50,7 +74,7 @@ func (s *settings) load(getenv func(string) string) (Config, error) {
 		key := strings.ReplaceAll(f.Name, "-", "_")
 		values, inFile := fromFile[key]
 		delete(fromFile, key)
-		if f.Changed || f.Name == "config" {
+		if f.Changed {
 			return
 		}
 		if v := getenv("AUTHD_" + strings.ToUpper(key)); v != "" {
@@ -62,15 +86,10 @@ func (s *settings) load(getenv func(string) string) (Config, error) {
 	for _, key := range slices.Sorted(maps.Keys(fromFile)) {
 		s.problems = append(s.problems, fmt.Errorf("%s: %s: no such setting", s.file, key))
 	}
-	s.complete()
-	if err := errors.Join(s.problems...); err != nil {
-		// A value that did not parse left its default, so checks on combinations would blame the wrong setting.
-		return Config{}, err
-	}
-	return s.Config, s.Validate()
+	return errors.Join(s.problems...)
 }
 
-func (s *settings) set(f *pflag.Flag, source string, values ...string) {
+func (s *sources) set(f *pflag.Flag, source string, values ...string) {
 	for _, v := range values {
 		if err := f.Value.(*collecting).Value.Set(v); err != nil {
 			s.problems = append(s.problems, fmt.Errorf("%s: %s: %w", source, f.Name, err))

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/namespace"
+	"go.uber.org/zap"
+)
+
+// etcdPing is how soon a member of etcd that hangs is noticed; see package etcdlock.
+const etcdPing = 2 * time.Second
+
+// etcd returns the client of the election and of the key ring.
+func (c *connections) etcd() (*clientv3.Client, error) {
+	if c.etcdShared != nil {
+		return c.etcdShared, nil
+	}
+	config := clientv3.Config{
+		Endpoints: c.cfg.Etcd, Username: c.cfg.EtcdUsername, Logger: zap.NewNop(), // what matters comes as an error
+		DialTimeout: etcdPing, DialKeepAliveTime: etcdPing, DialKeepAliveTimeout: etcdPing,
+	}
+	var err error
+	if name := c.cfg.EtcdPasswordFile; name != "" {
+		if config.Password, err = readOrMakeSecret(name, false); err != nil {
+			return nil, fmt.Errorf("etcd-password-file: %w", err)
+		}
+	}
+	if config.TLS, err = c.etcdTLS(); err != nil {
+		return nil, err
+	}
+	client, err := clientv3.New(config)
+	if err != nil {
+		return nil, fmt.Errorf("etcd: %w", err)
+	}
+	if p := c.cfg.EtcdPrefix; p != "" {
+		client.KV, client.Watcher, client.Lease =
+			namespace.NewKV(client.KV, p), namespace.NewWatcher(client.Watcher, p), namespace.NewLease(client.Lease, p)
+	}
+	c.etcdShared = client
+	c.closers = append(c.closers, client.Close)
+	return client, nil
+}
+
+// etcdTLS is used for members whose URL is https.
+func (c *connections) etcdTLS() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if name := c.cfg.EtcdCA; name != "" {
+		pem, err := os.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("etcd-ca: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("etcd-ca: no certificate in " + name)
+		}
+	}
+	if c.cfg.EtcdCert != "" {
+		pair, err := tls.LoadX509KeyPair(c.cfg.EtcdCert, c.cfg.EtcdKey)
+		if err != nil {
+			return nil, fmt.Errorf("etcd-cert and etcd-key: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}
