@@ -232,6 +232,21 @@ func TestDeletedLease(t *testing.T) {
 	t.Logf("stopped after %v (%v), the next began after %v", old.ended.Sub(again), old.cause, began.Sub(again))
 }
 
+// A Lease that is missing is not made by a candidate, which would win a deleted one at once, even if it may.
+func TestMissingLease(t *testing.T) {
+	t.Parallel()
+	s := testenv.Kubernetes(t)
+	p := place{s, s.Namespace(t), s.Kubeconfig}
+	waits := campaign(t, p.lock(t, "a"))
+	select {
+	case <-waits.began:
+		t.Error("elected without a Lease")
+	case <-time.After(lease / 2): // it asks several times
+	}
+	s.Apply(t, p.namespace)
+	waits.awaitBegin(t)
+}
+
 // A leader that sees another in the Lease stops at once, and respects the other one's lease.
 func TestUsurpedLease(t *testing.T) {
 	t.Parallel()
