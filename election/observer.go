@@ -18,7 +18,7 @@ type Observer struct {
 	mu      sync.Mutex
 	leading context.Context // of the work that runs; nil while none does
 	name    string          // of the leader when last seen
-	term    uint64          // of that leader, 0 while it has claimed none
+	term    uint64          // of that leader, as logged
 	asOf    time.Time
 	changes uint64
 }
@@ -28,7 +28,8 @@ type ObserverConfig struct {
 	Elector  Elector
 	Identity string        // as the elector names this process
 	Lease    time.Duration // how long a sight counts; default 5 s. The elector is asked every fifth of it.
-	// Term tells in what term somebody has claimed what the work writes, and who. Nil means that nobody counts terms.
+	// Term tells from memory in what term somebody has claimed what the work writes, and who. Nil means that nobody
+	// counts terms.
 	Term func() (holder string, term uint64)
 	Now  func() time.Time // nil means time.Now; must be monotonic
 	Log  *slog.Logger     // nil discards
@@ -131,15 +132,23 @@ func (o *Observer) see(name string, asOf time.Time) {
 			o.changes++
 			o.cfg.Log.Info("leader changed", "leader", name, "self", name == o.cfg.Identity)
 		}
-		o.name, o.term = name, 0
+		o.name = name
 	}
-	if o.cfg.Term == nil || name == "" {
-		return
-	}
-	if holder, term := o.cfg.Term(); holder == name && term != o.term {
+	if term := o.termOf(name); term != 0 && term != o.term {
 		o.term = term
 		o.cfg.Log.Info("leader has claimed its term", "leader", name, "term", term, "self", name == o.cfg.Identity)
 	}
+}
+
+// termOf returns the term that a leader has claimed, 0 for none.
+func (o *Observer) termOf(leader string) uint64 {
+	if o.cfg.Term == nil || leader == "" {
+		return 0
+	}
+	if holder, term := o.cfg.Term(); holder == leader {
+		return term
+	}
+	return 0
 }
 
 // leads tells whether this process may work as leader; mu is held.
@@ -149,13 +158,13 @@ func (o *Observer) leads() bool { return o.leading != nil && o.leading.Err() == 
 func (o *Observer) Sight() Sight {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s := Sight{Name: o.name, Term: o.term, Self: o.leads(), AsOf: o.asOf, Changes: o.changes}
+	s := Sight{Name: o.name, Self: o.leads(), AsOf: o.asOf, Changes: o.changes}
 	left := o.cfg.Lease - o.cfg.Now().Sub(o.asOf)
 	if left <= 0 && !s.Self || s.Name == o.cfg.Identity && !s.Self {
-		s.Name, s.Term = "", 0
+		s.Name = ""
 	}
 	if s.Name != "" {
-		s.ValidFor = max(left, 0)
+		s.Term, s.ValidFor = o.termOf(s.Name), max(left, 0)
 	}
 	return s
 }

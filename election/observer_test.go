@@ -86,6 +86,7 @@ func TestObserverFollowsOthers(t *testing.T) {
 		}
 		*claimed = "a"
 		poll()
+		poll()
 		if got := o.Sight(); got.Term != 7 {
 			t.Errorf("a has claimed: %+v", got)
 		}
@@ -123,8 +124,8 @@ func TestObserverForgetsWhomItCannotSee(t *testing.T) {
 			t.Errorf("after a lease: %+v", got)
 		}
 		poll()
-		if !strings.Contains(log.String(), "nobody leads") {
-			t.Errorf("not logged:\n%s", log)
+		if got := o.Sight(); got.AsOf != seen || !strings.Contains(log.String(), "nobody leads") {
+			t.Errorf("later: %+v, logged\n%s", got, log)
 		}
 	})
 }
@@ -132,6 +133,11 @@ func TestObserverForgetsWhomItCannotSee(t *testing.T) {
 // It leads exactly while its work may go on, whatever the election says meanwhile.
 func TestObserverLeads(t *testing.T) {
 	observe(t, func(t *testing.T, s *script, o *election.Observer, _ *string, _ *bytes.Buffer) {
+		s.say("me", nil) // somebody else with the same name
+		poll()
+		if got := o.Sight(); got.Name != "" || got.Self || got.Changes != 0 {
+			t.Errorf("before it leads: %+v", got)
+		}
 		ctx, stop := context.WithCancel(t.Context())
 		finish, done := make(chan struct{}), make(chan struct{})
 		go func() {
@@ -139,6 +145,9 @@ func TestObserverLeads(t *testing.T) {
 			_ = o.Lead(ctx, func(context.Context) error { <-finish; return nil })
 		}()
 		synctest.Wait()
+		if got := o.Sight(); got.Name != "me" || !got.Self || got.ValidFor != lease {
+			t.Errorf("at once: %+v", got)
+		}
 		for _, answer := range []string{"me", "a", ""} {
 			s.say(answer, nil)
 			poll()

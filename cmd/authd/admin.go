@@ -16,7 +16,7 @@ import (
 	"github.com/authd-project/authd/internal/boltfile"
 )
 
-// offlineStart bounds how long the embedded store may take to get ready for a single command.
+// offlineStart bounds how long the stores may take to get ready for a single command, beside the election.
 const offlineStart = 15 * time.Second
 
 // adminCommand makes cmd one that needs the admin API: that of the running authd, or, when none runs on the data
@@ -92,9 +92,9 @@ func offline(ctx context.Context, cfg Config, env environment, do func(context.C
 	g.Go(func() error { return a.run(running) })
 	g.Go(func() error {
 		defer stop()
-		started, cancel := context.WithTimeout(running, offlineStart)
+		started, cancel := context.WithTimeout(running, offlineStart+2*cfg.ElectionLease)
 		defer cancel()
-		if err := a.awaitReady(started); err != nil {
+		if err := errors.Join(a.awaitReady(started), a.awaitLeader(started)); err != nil {
 			return err
 		}
 		return do(running, c)

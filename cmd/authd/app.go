@@ -31,7 +31,7 @@ type app struct {
 
 	public, admin *httpapi.Server
 	adminToken    string
-	tokenLife     time.Duration // the longest life of any token still alive; see startTokenLife
+	tokenLife     time.Duration // the longest life of any token still alive, whoever issued it
 	registry      *prometheus.Registry
 	metrics       *httpapi.Metrics
 	connections   *connections
@@ -50,7 +50,7 @@ type app struct {
 // newApp opens the stores and wires the parts. issuer is the URL under which clients reach the public API.
 func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_ *app, err error) {
 	a := &app{
-		cfg: cfg, log: log, registry: prometheus.NewRegistry(), connections: &connections{cfg: cfg.ConnectionConfig},
+		cfg: cfg, log: log, registry: prometheus.NewRegistry(), connections: &connections{cfg: cfg.ConnectionConfig, log: log},
 	}
 	a.closers = append(a.closers, a.connections.close)
 	defer func() {
@@ -66,7 +66,8 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if err != nil {
 		return nil, err
 	}
-	if a.tokenLife, err = startTokenLife(ctx, file, cfg.AccessTTL, time.Now()); err != nil {
+	policy, err := a.startPolicy(ctx, file)
+	if err != nil {
 		return nil, err
 	}
 	if err := a.openUsers(ctx); err != nil {
@@ -77,7 +78,7 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if err != nil {
 		return nil, err
 	}
-	if err := a.openKeys(ctx, file, st.revocations); err != nil {
+	if err := a.openKeys(policy, st.revocations); err != nil {
 		return nil, err
 	}
 	sessions, err := a.openSessions(issuer, st)

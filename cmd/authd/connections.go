@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/redis/go-redis/v9"
@@ -15,6 +17,7 @@ import (
 // everything that needs it. It is used by one goroutine, at the start.
 type connections struct {
 	cfg     ConnectionConfig
+	log     *slog.Logger
 	closers []func() error
 
 	redisOptions *redis.UniversalOptions
@@ -56,6 +59,7 @@ func (c *connections) parseRedis() (*redis.UniversalOptions, error) {
 	if c.redisOptions != nil {
 		return c.redisOptions, nil
 	}
+	redis.SetLogger(redisLog{c.log}) // the library has one logger for all clients
 	options, err := redisurl.Parse(c.cfg.Redis)
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
@@ -67,6 +71,14 @@ func (c *connections) parseRedis() (*redis.UniversalOptions, error) {
 	}
 	c.redisOptions = options
 	return options, nil
+}
+
+// redisLog takes what the Redis library says of connections. Whoever uses a client reports what fails.
+type redisLog struct{ log *slog.Logger }
+
+// Printf implements the library's interface.
+func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
+	l.log.DebugContext(ctx, fmt.Sprintf(format, v...))
 }
 
 func (c *connections) close() error {

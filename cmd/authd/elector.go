@@ -73,7 +73,7 @@ func (c *electorConfig) run(ctx context.Context, stdout io.Writer, log *slog.Log
 		return fmt.Errorf("http: %w", err)
 	}
 	defer l.Close()
-	connections := &connections{cfg: c.ConnectionConfig}
+	connections := &connections{cfg: c.ConnectionConfig, log: log}
 	defer func() { err = errors.Join(err, connections.close()) }()
 	elector, err := connections.openElection(candidacy{
 		backend: c.Backend, name: c.Election, lease: c.Election, identity: c.Identity, log: log,

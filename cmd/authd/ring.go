@@ -16,20 +16,32 @@ import (
 	"github.com/authd-project/authd/revocation"
 )
 
-// openKeys opens the key ring, and makes this process a candidate for its keeper.
-func (a *app) openKeys(ctx context.Context, file *boltfile.File, revocations revocation.Store) error {
+// startPolicy opens the key ring and returns the policy for it, after it noted down how long tokens may live: those
+// issued here before, and those of other authd that the ring knows of.
+func (a *app) startPolicy(ctx context.Context, file *boltfile.File) (keys.Policy, error) {
 	policy := a.cfg.keyPolicy()
-	policy.TokenLife = a.tokenLife
 	codec, err := a.ringCodec()
 	if err != nil {
-		return err
+		return policy, err
 	}
 	if a.ring, err = a.openRing(file, codec, policy); err != nil {
-		return err
+		return policy, err
 	}
-	if err := a.loadRing(ctx); err != nil {
-		return err
+	ring, err := a.loadRing(ctx)
+	if err != nil {
+		return policy, err
 	}
+	own, err := startTokenLife(ctx, file, a.cfg.AccessTTL, time.Now())
+	if err != nil {
+		return policy, err
+	}
+	a.tokenLife = max(own, ringTokenLife(ring, policy))
+	policy.TokenLife = own
+	return policy, nil
+}
+
+// openKeys follows the key ring, and makes this process a candidate for its keeper.
+func (a *app) openKeys(policy keys.Policy, revocations revocation.Store) (err error) {
 	revoked := newRevokedKeys(a.mirror)
 	if a.view, err = keys.NewView(keys.ViewConfig{Store: a.ring, Policy: policy, Revoked: revoked, Log: a.log}); err != nil {
 		return err
@@ -97,17 +109,17 @@ const ringTimeout = 10 * time.Second
 
 // loadRing fails when there is a ring that this process cannot open, or cannot reach: better now than when it is to
 // sign. A ring that is still empty is worth waiting for.
-func (a *app) loadRing(ctx context.Context) error {
+func (a *app) loadRing(ctx context.Context) (keys.Ring, error) {
 	ctx, cancel := context.WithTimeout(ctx, ringTimeout)
 	defer cancel()
 	ring, _, err := a.ring.Load(ctx)
 	switch {
 	case err != nil:
-		return a.ringError(err)
+		return keys.Ring{}, a.ringError(err)
 	case ring.Epoch == "" && a.cfg.shared():
 		a.log.Info("the key ring is empty: waiting for a leader to make it", "keys", a.cfg.Keys, "election", a.cfg.Election)
 	}
-	return nil
+	return ring, nil
 }
 
 // awaitRing ends once the view has the ring. It fails when the ring that somebody made meanwhile cannot be opened:
@@ -128,6 +140,18 @@ func (a *app) awaitRing(ctx context.Context) error {
 			return a.ringError(err)
 		}
 	}
+}
+
+// awaitLeader returns once somebody leads, this process or another, and has claimed the ring.
+func (a *app) awaitLeader(ctx context.Context) error {
+	for a.leadership.Sight().Term == 0 {
+		select {
+		case <-ctx.Done():
+			return errors.New("nobody leads")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
 }
 
 func (a *app) ringError(err error) error {

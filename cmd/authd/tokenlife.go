@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/authd-project/authd/internal/boltfile"
+	"github.com/authd-project/authd/keys"
 )
 
 // tokenLife remembers how long tokens may live that were issued before this start. When access-ttl is lowered, tokens of
@@ -30,6 +31,18 @@ func (l tokenLife) starting(accessTTL time.Duration, now time.Time) tokenLife {
 // longest is how much longer any token may live, of those alive at start and those issued since.
 func (l tokenLife) longest(start time.Time) time.Duration {
 	return max(l.AccessTTL, l.Until.Sub(start))
+}
+
+// ringTokenLife is how long tokens may live that other authd have issued, or this one with another data folder. A key is
+// kept longer than this policy asks for because it signed tokens that live longer. What it is kept for is a little more
+// than they live.
+func ringTokenLife(ring keys.Ring, policy keys.Policy) (life time.Duration) {
+	for _, k := range ring.Keys {
+		if k.KeepFor > policy.RetiredFor() {
+			life = max(life, k.KeepFor)
+		}
+	}
+	return life
 }
 
 // startTokenLife returns the longest life of any token there is or will be, after it noted this start in the embedded

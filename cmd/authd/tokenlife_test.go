@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/authd-project/authd/internal/boltfile"
+	"github.com/authd-project/authd/keys"
 )
 
 // Whatever access-ttl was set to at earlier starts, no token outlives what is remembered at a later one.
@@ -57,5 +58,17 @@ func TestTokenLifeIsStored(t *testing.T) {
 		if err != nil || got != time.Hour {
 			t.Errorf("with access-ttl %v: %v, %v", ttl, got, err)
 		}
+	}
+}
+
+// An authd whose data folder is new learns from the ring that others have issued tokens which live longer than its own.
+func TestTokenLifeOfOthers(t *testing.T) {
+	long, short := keys.Policy{TokenLife: time.Hour}.WithDefaults(), keys.Policy{TokenLife: time.Minute}.WithDefaults()
+	ring := keys.Ring{Keys: []keys.Key{{State: keys.Active, KeepFor: long.RetiredFor()}}}
+	if got := ringTokenLife(ring, short); got < time.Hour || got > 2*time.Hour {
+		t.Errorf("tokens of an hour are said to live %v", got)
+	}
+	if got := ringTokenLife(ring, long); got != 0 {
+		t.Errorf("nothing but tokens of this policy, and they are said to live %v", got)
 	}
 }
