@@ -21,18 +21,30 @@ import (
 	"github.com/authd-project/authd/internal/testenv"
 )
 
-// The file that is installed is the one that gives the tests of the election and of the key ring their rights.
+// The file that is installed is the one that gives the tests of the election and of the key ring their rights. Applied
+// again it leaves ring and leader alone.
 func TestKubectlAppliesRBAC(t *testing.T) {
 	s := testenv.Kubernetes(t)
 	namespace := s.Namespace(t)
-	for _, want := range []string{"created", "unchanged"} {
-		out, err := s.Kubectl(t, s.Kubeconfig, "apply", "--namespace", namespace, "-f", "../../deploy/rbac.yaml")
+	kubectl := func(args ...string) string {
+		out, err := s.Kubectl(t, s.Kubeconfig, append(args, "--namespace", namespace)...)
 		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
+			t.Fatalf("kubectl %v: %v\n%s", args, err, out)
 		}
-		if n := strings.Count(out, want); n != 5 {
-			t.Errorf("%d objects %s, want 5:\n%s", n, want, out)
-		}
+		return out
+	}
+	if out := kubectl("apply", "-f", "../../deploy/rbac.yaml"); strings.Count(out, "created") != 5 {
+		t.Errorf("want 5 objects created:\n%s", out)
+	}
+	kubectl("patch", "secret", "authd-keys", "-p", `{"data": {"ring": "cmluZw=="}}`)
+	kubectl("patch", "lease", "authd-leader", "--type=merge", "-p", `{"spec": {"holderIdentity": "a"}}`)
+	if out := kubectl("apply", "-f", "../../deploy/rbac.yaml"); strings.Count(out, "unchanged") != 5 {
+		t.Errorf("want 5 objects unchanged:\n%s", out)
+	}
+	ring := kubectl("get", "secret", "authd-keys", "-o", "jsonpath={.data.ring}")
+	holder := kubectl("get", "lease", "authd-leader", "-o", "jsonpath={.spec.holderIdentity}")
+	if ring != "cmluZw==" || holder != "a" {
+		t.Errorf("ring %q, holder %q after it was applied again", ring, holder)
 	}
 }
 
