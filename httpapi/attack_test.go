@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -178,6 +179,25 @@ func TestLockingOut(t *testing.T) {
 		if log := town.log.String(); strings.Contains(log, "wrong") || strings.Contains(log, aliceName) {
 			t.Error("the log holds a name or a password that somebody typed")
 		}
+	})
+}
+
+// An honest program may log in many times at once, also through several servers, of which each sees only its own attempts.
+func TestManyLoginsAtOnce(t *testing.T) {
+	inTown(t, func(t *testing.T, town *town) {
+		town.wantLogin(home, http.StatusOK)
+		var clients sync.WaitGroup
+		for i := range 100 {
+			server := town.servers[i%len(town.servers)]
+			clients.Go(func() {
+				a := town.send(town.newRequest(server, request{
+					method: "POST", path: "/v1/login", header: http.Header{"X-Forwarded-For": {home}},
+					json: map[string]string{"username": aliceName, "password": alicePassword},
+				}))
+				wantStatus(t, a, http.StatusOK)
+			})
+		}
+		clients.Wait()
 	})
 }
 

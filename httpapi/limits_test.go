@@ -46,7 +46,8 @@ func newLogins(t testing.TB, s limitStore) *ratelimit.LoginGuard {
 	t.Helper()
 	known, err := s.addresses()
 	must(t, err)
-	g, err := ratelimit.NewLoginGuard(ratelimit.LoginConfig{Open: s.limiter, Known: known})
+	_, alone := s.(memoryLimits)
+	g, err := ratelimit.NewLoginGuard(ratelimit.LoginConfig{Open: s.limiter, Known: known, Shared: !alone})
 	must(t, err)
 	return g
 }

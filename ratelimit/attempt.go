@@ -19,6 +19,7 @@ type Attempt struct {
 
 	account, address string // as keys
 	charges          []charge
+	recent           bool    // the account has logged in from the address a moment ago
 	flight           *flight // from Before's yes until the attempt is settled
 }
 

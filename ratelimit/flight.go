@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // maxWaiters bounds how many attempts from one address wait; more are refused at once.
@@ -17,10 +18,16 @@ type flights struct {
 
 // flight is guarded by the mutex of its flights.
 type flight struct {
-	users    int             // attempts in Before or in flight
-	open     int             // attempts that hold a budget, or are just trying to
-	finished uint64          // attempts that were settled
-	waiters  []chan struct{} // in order of arrival; closed to wake
+	users    int      // attempts in Before or in flight
+	open     int      // attempts that hold a budget, or are just trying to
+	finished uint64   // attempts that were settled
+	waiters  []waiter // in order of arrival
+}
+
+// waiter is an attempt that was refused and waits for another one to be settled.
+type waiter struct {
+	woken chan struct{} // closed to wake it
+	polls bool          // it asks again in any case, as attempts of other processes may be settled
 }
 
 // enter returns the flight of an address. Whoever enters must leave or end.
@@ -67,39 +74,54 @@ func (fs *flights) end(address string, f *flight) {
 	fs.release(address, f)
 }
 
-// wake wakes the first n that wait, or all when no attempt is open any more and there is nothing to wait for.
+// wake wakes the first n that wait. When no attempt is open any more it wakes all that have nothing else to wait for.
 func (f *flight) wake(n int) {
-	if n = min(n, len(f.waiters)); f.open == 0 {
-		n = len(f.waiters)
-	}
-	for _, w := range f.waiters[:n] {
-		close(w)
-	}
-	f.waiters = slices.Delete(f.waiters, 0, n)
+	f.waiters = slices.DeleteFunc(f.waiters, func(w waiter) bool {
+		wake := n > 0 || f.open == 0 && !w.polls
+		n--
+		if wake {
+			close(w.woken)
+		}
+		return wake
+	})
 }
+
+// pollEvery is how often one of those that wait asks again, of all that wait for attempts of other processes.
+const pollEvery = 20 * time.Millisecond
 
 // await closes an attempt that was refused, and returns true when it is worth another try: an attempt has been settled
 // since it began. It waits for that unless none is open, too many wait already, or ctx ends.
-func (fs *flights) await(ctx context.Context, f *flight, settled uint64) bool {
+//
+// When attempts of other processes may be in flight, an attempt is worth another try also when some time has passed. The
+// more wait, the more time: together they ask once in pollEvery.
+func (fs *flights) await(ctx context.Context, f *flight, settled uint64, others bool) bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f.open--
 	f.wake(0)
-	if f.finished != settled || f.open == 0 || len(f.waiters) >= maxWaiters {
+	if f.finished != settled || f.open == 0 && !others || len(f.waiters) >= maxWaiters {
 		return f.finished != settled
 	}
 	woken := make(chan struct{})
-	f.waiters = append(f.waiters, woken)
+	f.waiters = append(f.waiters, waiter{woken, others})
+	var poll <-chan time.Time // never, unless others may settle
+	if others {
+		timer := time.NewTimer(time.Duration(len(f.waiters)) * pollEvery)
+		defer timer.Stop()
+		poll = timer.C
+	}
 	fs.mu.Unlock()
 	select {
 	case <-woken:
+	case <-poll:
 	case <-ctx.Done():
 	}
 	fs.mu.Lock()
 	if ctx.Err() == nil {
-		return f.finished != settled
+		f.waiters = slices.DeleteFunc(f.waiters, func(w waiter) bool { return w.woken == woken })
+		return others || f.finished != settled
 	}
-	if i := slices.Index(f.waiters, woken); i >= 0 {
+	if i := slices.IndexFunc(f.waiters, func(w waiter) bool { return w.woken == woken }); i >= 0 {
 		f.waiters = slices.Delete(f.waiters, i, i+1)
 	} else {
 		f.wake(1) // it was woken as its time ended, and passes that on

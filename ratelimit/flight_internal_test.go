@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 )
 
 // failing fails when err is set.
@@ -14,9 +15,9 @@ type failing struct {
 	err error
 }
 
-func (f *failing) Known(ctx context.Context, account, address string) (bool, error) {
+func (f *failing) Known(ctx context.Context, account, address string) (time.Duration, bool, error) {
 	if f.err != nil {
-		return false, f.err
+		return 0, false, f.err
 	}
 	return f.KnownAddresses.Known(ctx, account, address)
 }

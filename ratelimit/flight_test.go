@@ -14,7 +14,7 @@ import (
 // slow is a store that takes its time, so that attempts overlap before they are decided.
 type slow struct{ ratelimit.KnownAddresses }
 
-func (s slow) Known(ctx context.Context, account, address string) (bool, error) {
+func (s slow) Known(ctx context.Context, account, address string) (time.Duration, bool, error) {
 	time.Sleep(10 * time.Millisecond)
 	return s.KnownAddresses.Known(ctx, account, address)
 }
@@ -115,6 +115,93 @@ func TestWaitingIsBounded(t *testing.T) {
 		d.mustTry("alice", home(), true, false)
 		if took := time.Since(start); took != 5*time.Second {
 			t.Errorf("refused after %v, want 5s", took)
+		}
+	})
+}
+
+// twoDoors are guards of two processes that share their limiters.
+func twoDoors(t *testing.T) (one, other *ratelimit.LoginGuard) {
+	t.Helper()
+	c := newClock()
+	known, limiters := newAddresses(t, c), make(map[string]ratelimit.Limiter)
+	guard := func() *ratelimit.LoginGuard {
+		g, err := ratelimit.NewLoginGuard(ratelimit.LoginConfig{
+			Open: func(name string, p ratelimit.Policy) (ratelimit.Limiter, error) {
+				if limiters[name] == nil {
+					limiters[name] = newMemory(t, ratelimit.MemoryConfig{Policy: p, Now: c.Now})
+				}
+				return limiters[name], nil
+			},
+			Known: known, Shared: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	return guard(), guard()
+}
+
+func allowed(t *testing.T, g *ratelimit.LoginGuard) *ratelimit.Attempt {
+	t.Helper()
+	a, err := g.Before(t.Context(), "alice", home())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !a.Allowed {
+		return nil
+	}
+	return a
+}
+
+// What another process has in flight cannot be seen, but is worth waiting for when the account has just logged in from
+// the address.
+func TestWaitingForOtherProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one, other := twoDoors(t)
+		var flying []*ratelimit.Attempt
+		for a := allowed(t, one); a != nil; a = allowed(t, one) {
+			flying = append(flying, a)
+			if len(flying) == 8 { // the next call would wait for these
+				break
+			}
+		}
+		start := time.Now()
+		if a := allowed(t, other); a != nil || time.Since(start) > 0 {
+			t.Errorf("a stranger: %+v after %v, want it refused at once", a, time.Since(start))
+		}
+		if err := one.Succeeded(t.Context(), flying[0]); err != nil {
+			t.Fatal(err)
+		}
+		for range 6 { // a known address has five more
+			flying = append(flying, allowed(t, one))
+		}
+		var clients sync.WaitGroup
+		for range 50 {
+			clients.Go(func() {
+				if a := allowed(t, other); a == nil {
+					t.Error("refused")
+				} else if err := other.Succeeded(t.Context(), a); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		for _, a := range flying[1:] {
+			if err := one.Succeeded(t.Context(), a); err != nil {
+				t.Error(err)
+			}
+		}
+		clients.Wait()
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		for range 13 {
+			one.Failed(allowed(t, one))
+		}
+		start = time.Now()
+		if a := allowed(t, other); a != nil || time.Since(start) != 5*time.Second {
+			t.Errorf("after thirteen failures %+v after %v, want it refused after 5s", a, time.Since(start))
 		}
 	})
 }

@@ -20,7 +20,8 @@ const (
 // the store wrap [ErrUnavailable].
 type KnownAddresses interface {
 	Remember(ctx context.Context, account, address string) error
-	Known(ctx context.Context, account, address string) (bool, error)
+	// Known tells how long ago the account has last logged in from the address; false when it has not within KnownFor.
+	Known(ctx context.Context, account, address string) (ago time.Duration, known bool, err error)
 }
 
 // MemoryAddressesConfig configures [MemoryAddresses].
@@ -81,19 +82,22 @@ func (m *MemoryAddresses) Remember(ctx context.Context, account, address string)
 }
 
 // Known implements [KnownAddresses]. It fails only when ctx has ended.
-func (m *MemoryAddresses) Known(ctx context.Context, account, address string) (bool, error) {
+func (m *MemoryAddresses) Known(ctx context.Context, account, address string) (time.Duration, bool, error) {
 	if err := ctx.Err(); err != nil {
-		return false, err
+		return 0, false, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e, found := m.accounts[account]
 	if !found {
-		return false, nil
+		return 0, false, nil
 	}
-	return slices.ContainsFunc(e.Value.(*knownAccount).addresses, func(a knownAddress) bool {
-		return a.address == address && m.now().Sub(a.at) < KnownFor
-	}), nil
+	for _, a := range e.Value.(*knownAccount).addresses {
+		if ago := m.now().Sub(a.at); a.address == address && ago < KnownFor {
+			return ago, true, nil
+		}
+	}
+	return 0, false, nil
 }
 
 // touch returns the account's record, making it the most recent.

@@ -11,6 +11,9 @@ import (
 // defaultMaxWait is how long Before waits for attempts in flight: as long as authd's logins wait for the password hash.
 const defaultMaxWait = 5 * time.Second
 
+// recently is how long after a login from an address more of them are expected, from a program that logs in many times.
+const recently = 10 * time.Second
+
 // LoginPolicies are the budgets of failed logins, all of them token buckets. An attempt counts when it begins and is
 // taken back when it succeeds, so concurrent guesses cannot outrun a budget. See [LoginGuard] for what each is for.
 type LoginPolicies struct {
@@ -44,7 +47,11 @@ type LoginConfig struct {
 	Open     func(name string, p Policy) (Limiter, error)
 	Known    KnownAddresses // required
 	Policies LoginPolicies  // a zero field means its default
-	MaxWait  time.Duration  // longest that Before waits for attempts in flight from the same address; default 5 s
+	// Shared says that the limiters count the attempts of other processes too, whose attempts in flight cannot be seen
+	// here. Then an attempt that is one too many also waits when none of this process is in flight, if the account has
+	// logged in from the same address a moment ago: it may be an honest program that logs in many times at once.
+	Shared  bool
+	MaxWait time.Duration // longest that Before waits for attempts in flight from the same address; default 5 s
 }
 
 // LoginGuard limits failed logins, so that guessing ends soon and nobody can lock another out.
@@ -76,6 +83,7 @@ type LoginGuard struct {
 	known   KnownAddresses
 	flights flights
 	maxWait time.Duration
+	shared  bool
 }
 
 // The lanes, in the order in which an attempt tries them.
@@ -102,7 +110,7 @@ func NewLoginGuard(c LoginConfig) (*LoginGuard, error) {
 	if c.MaxWait == 0 {
 		c.MaxWait = defaultMaxWait
 	}
-	g := &LoginGuard{known: c.Known, maxWait: c.MaxWait, flights: flights{byAddress: make(map[string]*flight)}}
+	g := &LoginGuard{known: c.Known, maxWait: c.MaxWait, shared: c.Shared, flights: flights{byAddress: make(map[string]*flight)}}
 	defaults := DefaultLoginPolicies()
 	for _, b := range []struct {
 		name           string
@@ -150,7 +158,7 @@ func (g *LoginGuard) Before(ctx context.Context, account string, address netip.A
 			a.flight = f
 			return a, nil
 		}
-		if !g.flights.await(wait, f, settled) {
+		if !g.flights.await(wait, f, settled, g.shared && a.recent) {
 			g.flights.leave(a.address, f)
 			return a, nil
 		}
@@ -166,13 +174,17 @@ func (g *LoginGuard) try(ctx context.Context, a *Attempt) (err error) {
 	}()
 	a.Allowed, a.RetryAfter = false, 0
 	d, err := a.charge(ctx, g.address, a.address)
-	if err != nil || !d.Allowed {
-		a.RetryAfter = d.RetryAfter
+	if err != nil {
 		return err
 	}
-	known, err := g.known.Known(ctx, a.account, a.address)
+	ago, known, err := g.known.Known(ctx, a.account, a.address)
 	if err != nil {
 		return fmt.Errorf("looking up known addresses: %w", err)
+	}
+	a.recent = known && ago < recently
+	if !d.Allowed {
+		a.RetryAfter = d.RetryAfter
+		return nil
 	}
 	lanes := g.lanes[:]
 	if !known {

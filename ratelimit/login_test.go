@@ -150,8 +150,8 @@ func TestOneLaneIsCharged(t *testing.T) {
 type unavailable struct{}
 
 func (unavailable) Remember(context.Context, string, string) error { return ratelimit.ErrUnavailable }
-func (unavailable) Known(context.Context, string, string) (bool, error) {
-	return false, ratelimit.ErrUnavailable
+func (unavailable) Known(context.Context, string, string) (time.Duration, bool, error) {
+	return 0, false, ratelimit.ErrUnavailable
 }
 
 // A store out of reach admits nobody, and costs nobody anything.

@@ -70,7 +70,7 @@ func TestMemoryAddressesAreBounded(t *testing.T) {
 		}
 	}
 	for account, want := range map[string]bool{"alice": true, "bob": false, "carol": true} {
-		if got, err := k.Known(t.Context(), account, "home"); err != nil || got != want {
+		if _, got, err := k.Known(t.Context(), account, "home"); err != nil || got != want {
 			t.Errorf("Known(%s) = %v, %v, want %v: bob is the least recent of three", account, got, err, want)
 		}
 	}

@@ -166,7 +166,9 @@ func (a *app) openLimits() error {
 			return fmt.Errorf("rate limit %s: %w", name, err)
 		}
 	}
-	a.limits.logins, err = ratelimit.NewLoginGuard(ratelimit.LoginConfig{Open: store.login, Known: store.known, Policies: logins})
+	a.limits.logins, err = ratelimit.NewLoginGuard(ratelimit.LoginConfig{
+		Open: store.login, Known: store.known, Policies: logins, Shared: a.cfg.Redis != "",
+	})
 	return err
 }
 
@@ -193,18 +195,18 @@ func memoryLimiter(_ string, p ratelimit.Policy) (ratelimit.Limiter, error) {
 	return ratelimit.NewMemory(ratelimit.MemoryConfig{Policy: p})
 }
 
-// loginTimeout bounds each of a login's calls to Redis, as it does those about its session.
-const loginTimeout = time.Second
+// limitTimeout bounds each call to Redis, as it does those about sessions.
+const limitTimeout = time.Second
 
 func (a *app) redisLimits() (limitStore, error) {
 	client, err := a.connections.redis()
 	if err != nil {
 		return limitStore{}, err
 	}
-	known, err := redislimit.NewAddresses(redislimit.AddressesConfig{Client: client, Timeout: loginTimeout})
+	known, err := redislimit.NewAddresses(redislimit.AddressesConfig{Client: client, Timeout: limitTimeout})
 	return limitStore{
 		route: func(name string, p ratelimit.Policy) (httpapi.RateLimiter, error) {
-			shared, err := redislimit.New(redislimit.Config{Client: client, Name: name, Policy: p})
+			shared, err := redislimit.New(redislimit.Config{Client: client, Name: name, Policy: p, Timeout: limitTimeout})
 			if err != nil {
 				return nil, err
 			}
@@ -215,7 +217,7 @@ func (a *app) redisLimits() (limitStore, error) {
 			return ratelimit.NewFallback(ratelimit.FallbackConfig{Name: name, Shared: shared, Local: local, Log: a.log})
 		},
 		login: func(name string, p ratelimit.Policy) (ratelimit.Limiter, error) {
-			return redislimit.New(redislimit.Config{Client: client, Name: name, Policy: p, Timeout: loginTimeout})
+			return redislimit.New(redislimit.Config{Client: client, Name: name, Policy: p, Timeout: limitTimeout})
 		},
 		known: known,
 	}, err

@@ -26,6 +26,18 @@ func RunAddresses(t *testing.T, open OpenAddresses) {
 		advance(tolerance)
 		wantKnown(t, k, "alice", "home", false)
 	})
+	t.Run("tells how long ago", func(t *testing.T) {
+		k, advance := open(t)
+		remember(t, k, "alice", "home")
+		advance(time.Hour)
+		if ago, known, err := k.Known(t.Context(), "alice", "home"); err != nil || !known || ago < time.Hour || ago > time.Hour+tolerance {
+			t.Errorf("Known = %v, %v, %v, want an hour ago", ago, known, err)
+		}
+		remember(t, k, "alice", "home")
+		if ago, known, err := k.Known(t.Context(), "alice", "home"); err != nil || !known || ago > tolerance {
+			t.Errorf("Known = %v, %v, %v, want a moment ago", ago, known, err)
+		}
+	})
 	t.Run("a login renews", func(t *testing.T) {
 		k, advance := open(t)
 		remember(t, k, "alice", "home")
@@ -69,7 +81,7 @@ func remember(t *testing.T, k ratelimit.KnownAddresses, account, address string)
 
 func wantKnown(t *testing.T, k ratelimit.KnownAddresses, account, address string, want bool) {
 	t.Helper()
-	got, err := k.Known(t.Context(), account, address)
+	_, got, err := k.Known(t.Context(), account, address)
 	if err != nil || got != want {
 		t.Errorf("Known(%s, %s) = %v, %v, want %v", account, address, got, err, want)
 	}

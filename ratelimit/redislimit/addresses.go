@@ -52,16 +52,19 @@ func (a *Addresses) Remember(ctx context.Context, account, address string) error
 }
 
 // Known implements [ratelimit.KnownAddresses].
-func (a *Addresses) Known(ctx context.Context, account, address string) (bool, error) {
+func (a *Addresses) Known(ctx context.Context, account, address string) (time.Duration, bool, error) {
 	cmd, err := a.server.run(ctx, a.known, addressesKey(account), digest(address), ratelimit.KnownFor.Milliseconds())
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
-	known, err := cmd.Bool()
+	ago, err := cmd.Int64()
 	if err != nil {
-		return false, fmt.Errorf("%w: unexpected answer %v of a script in redis", ratelimit.ErrUnavailable, cmd.Val())
+		return 0, false, fmt.Errorf("%w: unexpected answer %v of a script in redis", ratelimit.ErrUnavailable, cmd.Val())
 	}
-	return known, nil
+	if ago < 0 {
+		return 0, false, nil
+	}
+	return time.Duration(ago) * time.Millisecond, true, nil
 }
 
 func addressesKey(account string) string { return keyPrefix + "known:{" + digest(account) + "}" }
