@@ -194,23 +194,6 @@ func (s *EtcdServer) Restart() {
 	}
 }
 
-// RestartEmpty starts a server that was killed as a new one, on the same ports and with the same arguments, as after the
-// loss of its disk.
-func (s *EtcdServer) RestartEmpty() {
-	s.t.Helper()
-	s.Kill()
-	s.setDataDir(s.t.TempDir())
-	s.Restart()
-}
-
-func (s *EtcdServer) setDataDir(dir string) {
-	for i, arg := range s.args {
-		if arg == "--data-dir" {
-			s.args[i+1] = dir
-		}
-	}
-}
-
 // Freeze stops the server in the middle of what it does: connections stay open, nothing is answered.
 func (s *EtcdServer) Freeze() { s.signal(syscall.SIGSTOP) }
 

@@ -57,9 +57,15 @@ func TestEtcd(t *testing.T) {
 	}
 	server.Thaw()
 	put(t, client, "key", "value")
+	backup := server.Backup()
+	put(t, client, "another", "value")
 	server.RestartEmpty()
 	if n := count(t, client); n != 0 {
 		t.Errorf("%d keys after the loss of the disk", n)
+	}
+	server.RestartFrom(backup)
+	if n := count(t, client); n != 1 {
+		t.Errorf("%d keys after a restart from the backup, want what was in it", n)
 	}
 }
 
