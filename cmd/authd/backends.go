@@ -12,6 +12,7 @@ import (
 	"github.com/authd-project/authd/internal/boltfile"
 	"github.com/authd-project/authd/keys"
 	keysbolt "github.com/authd-project/authd/keys/boltstore"
+	"github.com/authd-project/authd/keys/etcdstore"
 	keysredis "github.com/authd-project/authd/keys/redisstore"
 	"github.com/authd-project/authd/keys/secretstore"
 )
@@ -74,6 +75,12 @@ func (a *app) openRing(file *boltfile.File, codec *keys.Codec, policy keys.Polic
 		return keysredis.New(keysredis.Config{
 			Client: client, Codec: codec, ViewAge: policy.ViewAge, Replicas: a.cfg.RedisReplicas, Logger: a.log,
 		})
+	case "etcd":
+		client, err := a.connections.etcd()
+		if err != nil {
+			return nil, err
+		}
+		return etcdstore.New(etcdstore.Config{Client: client, Codec: codec, ViewAge: policy.ViewAge, Logger: a.log})
 	case "kubernetes":
 		client, namespace, err := a.connections.secrets()
 		if err != nil {

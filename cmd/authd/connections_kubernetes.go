@@ -10,8 +10,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// leases returns the client for Leases, and the namespace. Each kind has a client of its own: the set of all clients
-// would make the program twice as large.
+// leases returns the client for Leases, and the namespace.
 func (c *connections) leases() (coordinationv1client.LeasesGetter, string, error) {
 	config, namespace, err := c.kubernetes()
 	if err != nil {

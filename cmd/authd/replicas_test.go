@@ -17,6 +17,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/redis/go-redis/v9"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/authd-project/authd/internal/testenv"
 )
@@ -201,6 +202,55 @@ func TestReplicasOnKubernetes(t *testing.T) {
 		"--election", "kubernetes", "--keys", "kubernetes")...)
 	checkReplicas(t, r)
 	r.checkFailovers()
+}
+
+// With an etcd that knows users, and grants what docs/operations.md says.
+func TestReplicasOnEtcd(t *testing.T) {
+	t.Parallel()
+	r := startReplicas(t, 3, append(restrictedEtcd(t), "--redis", "redis://"+testenv.Redis(t), "--election", "etcd", "--keys", "etcd")...)
+	checkReplicas(t, r)
+	r.checkFailovers()
+}
+
+// restrictedEtcd returns the flags of a user that has the rights in docs/operations.md, with a prefix before all of them.
+func restrictedEtcd(t *testing.T) (flags []string) {
+	t.Helper()
+	const prefix, password = "test/", "made-for-tests"
+	addr := testenv.Etcd(t).Addr
+	client := testenv.EtcdClient(t, clientv3.Config{Endpoints: []string{addr}})
+	guide, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	must := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(client.RoleAdd(t.Context(), "authd"))
+	rights := regexp.MustCompile(`(?m)^etcdctl role grant-permission authd readwrite (\S+)( --prefix)?$`).FindAllStringSubmatch(string(guide), -1)
+	if len(rights) != 2 {
+		t.Fatalf("docs/operations.md grants %q", rights)
+	}
+	for _, right := range rights {
+		key, end := prefix+right[1], ""
+		if right[2] != "" {
+			end = clientv3.GetPrefixRangeEnd(key)
+		}
+		must(client.RoleGrantPermission(t.Context(), "authd", key, end, clientv3.PermissionType(clientv3.PermReadWrite)))
+	}
+	must(client.RoleAdd(t.Context(), "root"))
+	for _, name := range []string{"authd", "root"} {
+		must(client.UserAdd(t.Context(), name, password))
+		must(client.UserGrantRole(t.Context(), name, name))
+	}
+	must(client.AuthEnable(t.Context()))
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte(password), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"--etcd", "http://" + addr, "--etcd-prefix", prefix, "--etcd-username", "authd", "--etcd-password-file", file}
 }
 
 // kubernetes is what deploy/rbac.yaml makes in a real API server, for authd's own account.
