@@ -18,10 +18,15 @@ type shaky struct {
 	ratelimit.Limiter
 	down  bool
 	asked int
+	while func() // what others do while it is being asked
 }
 
 func (s *shaky) Allow(ctx context.Context, key string, n int) (ratelimit.Decision, error) {
 	s.asked++
+	if while := s.while; while != nil {
+		s.while = nil
+		while()
+	}
 	if s.down {
 		return ratelimit.Decision{}, fmt.Errorf("%w: connection refused", ratelimit.ErrUnavailable)
 	}
@@ -77,6 +82,30 @@ func TestFallback(t *testing.T) {
 		if got := strings.Count(log.String(), text); got != want {
 			t.Errorf("the log says %q %d times, want %d:\n%s", text, got, want, &log)
 		}
+	}
+}
+
+// While one request asks whether the shared limiter is back, others do not wait for its answer.
+func TestFallbackAsksOnce(t *testing.T) {
+	c, p := newClock(), policy(t, "fixed-window 3/1h")
+	shared := &shaky{Limiter: newMemory(t, ratelimit.MemoryConfig{Policy: p, Now: c.Now}), down: true}
+	f, err := ratelimit.NewFallback(ratelimit.FallbackConfig{
+		Shared: shared, Local: newMemory(t, ratelimit.MemoryConfig{Policy: p, Now: c.Now}), Now: c.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func() {
+		if d, err := f.Allow(t.Context(), "key", 1); err != nil || !d.Allowed {
+			t.Errorf("%+v, %v, want it allowed", d, err)
+		}
+	}
+	ask()
+	c.Advance(time.Second)
+	shared.while = ask
+	ask()
+	if shared.asked != 2 {
+		t.Errorf("asked %d times, want 2", shared.asked)
 	}
 }
 
