@@ -34,8 +34,9 @@ check: ## formatting, vet, linters, module files
 	$(GO) mod tidy -e -diff # -e: tests of dependencies may need what a proxy withholds
 
 .PHONY: bench
-bench: ## verification and mirror benchmarks beside peers, as ratios
-	cd internal/bench && $(GO) run .
+bench: ## measure verification, routes, logout and large sets, as ratios; with PAGE=1 write docs/performance.md
+	internal/testenv/install.d/redis.sh
+	cd internal/bench && $(GO) run . $(if $(PAGE),-page ../../docs)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 30s)

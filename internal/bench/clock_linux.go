@@ -1,6 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,3 +25,34 @@ func clock() time.Duration {
 	}
 	return time.Duration(t.Nano())
 }
+
+// processTime is the CPU time of another process, all its threads and the kernel's work for it, to 10 ms.
+func processTime(pid int) time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	const tick = 10 * time.Millisecond // USER_HZ is 100 wherever Go runs
+	// See proc_pid_stat(5): utime and stime are fields 14 and 15, and the second field, in parentheses, may contain spaces.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	var sum int64
+	for _, f := range fields[11:13] {
+		n, _ := strconv.ParseInt(f, 10, 64) // the kernel's number
+		sum += n
+	}
+	return time.Duration(sum) * tick
+}
+
+// processorName is what the kernel calls the processor.
+func processorName() string {
+	info, _ := os.ReadFile("/proc/cpuinfo") // absent: unknown
+	for line := range strings.Lines(string(info)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
+}
+
+// endWithParent makes sure that a child does not outlive the bench, however it ends.
+func endWithParent(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

@@ -135,3 +135,20 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+func (m mirrorResult) table() table {
+	t := table{columns: []string{"check", "entries", clockName + "/check", "allocations", "bytes/entry"}}
+	for _, r := range []result{m.miss, m.hit} {
+		t.add(r.name, fmt.Sprint(m.entries), fmt.Sprintf("%.0f", r.ns), fmt.Sprintf("%.0f", r.allocs), fmt.Sprintf("%.1f", m.bytesPerEntry))
+	}
+	return t
+}
+
+func (m mirrorResult) budgets() []budget {
+	return []budget{
+		{what: m.miss.name, have: m.miss.ns, limit: 150, unit: "ns"},
+		{what: m.hit.name, have: m.hit.ns, limit: 150, unit: "ns"},
+		{what: "mirror check: allocations", have: max(m.miss.allocs, m.hit.allocs)},
+		{what: "mirror: memory of an entry", have: m.bytesPerEntry, limit: 64, unit: "bytes"},
+	}
+}

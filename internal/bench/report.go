@@ -3,94 +3,115 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"text/tabwriter"
+	"time"
 )
 
-func newTable(w io.Writer) *tabwriter.Writer {
-	return tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+// report is everything that one run has found.
+type report struct {
+	short   bool
+	began   time.Time
+	machine machine
+	tables  map[string]table
+	order   []string // of the tables, as measured
+	budgets []budget
+	plots   map[string]string // name of the file and what is in it
 }
 
-func printVerify(w io.Writer, all []verification) {
-	t := newTable(w)
-	fmt.Fprintf(t, "alg\tverifying\t%s/token\t÷ bare\tallocs\t\n", clockName)
-	for _, v := range all {
-		floor := v.find(nameBare)
-		for _, r := range v.results {
-			fmt.Fprintf(t, "%s\t%s\t%.0f\t%.3f\t%.0f\t\n", v.alg, r.name, r.ns, r.ns/floor.ns, r.allocs)
-		}
-	}
-	t.Flush()
+// table is what one subject gave. The first column names the rows.
+type table struct {
+	columns []string
+	rows    [][]string
 }
 
-func (m mirrorResult) print(w io.Writer) {
-	t := newTable(w)
-	fmt.Fprintf(t, "\nmirror of %d entries\t%s/check\tallocs\tbytes/entry\t\n", m.entries, clockName)
-	for _, r := range []result{m.miss, m.hit} {
-		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.1f\t\n", r.name, r.ns, r.allocs, m.bytesPerEntry)
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+func (r *report) add(name string, t table, budgets ...budget) {
+	r.tables[name] = t
+	r.order = append(r.order, name)
+	r.budgets = append(r.budgets, budgets...)
+}
+
+// print writes everything for a terminal.
+func (r *report) print(w io.Writer) {
+	for _, name := range r.order {
+		r.tables[name].print(w)
 	}
-	t.Flush()
+	budgetTable(r.budgets).print(w)
+}
+
+func (t table) print(w io.Writer) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	for _, row := range append([][]string{t.columns}, t.rows...) {
+		fmt.Fprintln(tw, strings.Join(row, "\t")+"\t")
+	}
+	tw.Flush()
+	fmt.Fprintln(w)
 }
 
 // budget is one promise of the design (section 9) and what was measured.
 type budget struct {
-	what       string
-	have, most float64
-	unit       string
+	what    string
+	have    float64
+	limit   float64
+	unit    string
+	atLeast bool // limit is the least that holds; otherwise the most
 }
 
-func (b budget) holds() bool { return b.have <= b.most }
-
-// find returns the result of that name; every run has those that budgets ask for.
-func (v verification) find(name string) result {
-	for _, r := range v.results {
-		if r.name == name {
-			return r
-		}
+func (b budget) holds() bool {
+	if b.atLeast {
+		return b.have >= b.limit
 	}
-	return result{}
+	return b.have <= b.limit
 }
 
-func (v verification) budgets() []budget {
-	most := map[string]float64{"ES256": 1.06, "EdDSA": 1.10, "RS256": 1.15}
-	floor, ours, peer := v.find(nameBare), v.find(nameNew), v.find(namePeer)
-	budgets := []budget{
-		{v.alg + ": new token ÷ bare check", ours.ns / floor.ns, most[v.alg], "x"},
-		{v.alg + ": beyond the check ÷ golang-jwt's", (ours.ns - floor.ns) / (peer.ns - floor.ns), 1.0 / 3, "x"},
-		{v.alg + ": allocations beyond the check", ours.allocs - floor.allocs, 15, ""},
-		seenBudget(v.alg, v.find(nameSeen(v.few)), 300),
-		{v.alg + ": allocations, seen token", v.find(nameSeen(v.few)).allocs, 0, ""},
+func (b budget) promise() string {
+	sign := "≤ "
+	if b.atLeast {
+		sign = "≥ "
 	}
-	if v.many != 0 {
-		budgets = append(budgets, seenBudget(v.alg, v.find(nameSeen(v.many)), 1000))
-	}
-	return budgets
+	return sign + b.number(b.limit)
 }
 
-func seenBudget(alg string, r result, most float64) budget {
-	return budget{alg + ": " + r.name, r.ns, most, "ns"}
+func (b budget) number(v float64) string {
+	return strings.TrimSpace(significant(v) + " " + b.unit)
 }
 
-func (m mirrorResult) budgets() []budget {
-	return []budget{
-		{m.miss.name, m.miss.ns, 150, "ns"},
-		{m.hit.name, m.hit.ns, 150, "ns"},
-		{"mirror check: allocations", max(m.miss.allocs, m.hit.allocs), 0, ""},
-		{"mirror: memory of an entry", m.bytesPerEntry, 64, "bytes"},
-	}
-}
-
-// printBudgets reports whether all hold.
-func printBudgets(w io.Writer, budgets []budget) bool {
-	t := newTable(w)
-	fmt.Fprintln(t, "\nbudget\tat most\tmeasured\t\t")
-	all := true
+func budgetTable(budgets []budget) table {
+	t := table{columns: []string{"budget", "promised", "measured", "verdict"}}
 	for _, b := range budgets {
 		verdict := "ok"
 		if !b.holds() {
-			verdict, all = "MISSED", false
+			verdict = "MISSED"
 		}
-		fmt.Fprintf(t, "%s\t%.4g %s\t%.4g %s\t%s\t\n", b.what, b.most, b.unit, b.have, b.unit, verdict)
+		t.add(b.what, b.promise(), b.number(b.have), verdict)
 	}
-	t.Flush()
-	return all
+	return t
 }
+
+// missed returns how many budgets do not hold.
+func missed(budgets []budget) (n int) {
+	for _, b := range budgets {
+		if !b.holds() {
+			n++
+		}
+	}
+	return n
+}
+
+// significant writes a number with three digits that count.
+func significant(v float64) string {
+	switch {
+	case v >= 100 || v <= -100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10 || v <= -10:
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0")
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64)
+}
+
+func ratio(v float64) string { return fmt.Sprintf("%.2f", v) }
+
+func millis(d time.Duration) string { return fmt.Sprintf("%.2f", d.Seconds()*1000) }

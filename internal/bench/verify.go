@@ -184,3 +184,47 @@ func (f *fixture) seen(ctx context.Context, verifier *token.Verifier, n int) (co
 		batch: seenBatch,
 	}, nil
 }
+
+func verifyTable(all []verification) table {
+	t := table{columns: []string{"verifying", "alg", clockName + "/token", "÷ bare", "allocations"}}
+	for _, v := range all {
+		floor := v.find(nameBare)
+		for _, r := range v.results {
+			t.add(r.name, v.alg, fmt.Sprintf("%.0f", r.ns), fmt.Sprintf("%.3f", r.ns/floor.ns), fmt.Sprintf("%.0f", r.allocs))
+		}
+	}
+	return t
+}
+
+// find returns the result of that name; every run has those that budgets ask for.
+func (v verification) find(name string) result {
+	for _, r := range v.results {
+		if r.name == name {
+			return r
+		}
+	}
+	return result{}
+}
+
+func (v verification) budgets() []budget {
+	most := map[string]float64{"ES256": 1.06, "EdDSA": 1.10, "RS256": 1.15}
+	floor, ours, peer := v.find(nameBare), v.find(nameNew), v.find(namePeer)
+	budgets := []budget{
+		{what: v.alg + ": new token ÷ bare check", have: ours.ns / floor.ns, limit: most[v.alg], unit: "x"},
+		{
+			what: v.alg + ": beyond the check ÷ golang-jwt's",
+			have: (ours.ns - floor.ns) / (peer.ns - floor.ns), limit: 1.0 / 3, unit: "x",
+		},
+		{what: v.alg + ": allocations beyond the check", have: ours.allocs - floor.allocs, limit: 15},
+		seenBudget(v.alg, v.find(nameSeen(v.few)), 300),
+		{what: v.alg + ": allocations, seen token", have: v.find(nameSeen(v.few)).allocs},
+	}
+	if v.many != 0 {
+		budgets = append(budgets, seenBudget(v.alg, v.find(nameSeen(v.many)), 1000))
+	}
+	return budgets
+}
+
+func seenBudget(alg string, r result, most float64) budget {
+	return budget{what: alg + ": " + r.name, have: r.ns, limit: most, unit: "ns"}
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// names of loads that budgets are about.
+const (
+	nameEcho       = "empty echo handler"
+	nameNetHTTP    = "empty net/http handler"
+	nameJWKS       = "JWKS"
+	nameVerify     = "forward-auth"
+	nameIntrospect = "introspection"
+	nameRefresh    = "refresh, embedded"
+	nameRefreshOn  = "refresh, Redis"
+)
+
+// crowd is how many clients ask at once where their number is not what is compared.
+const crowd = 64
+
+// crowds are the numbers of clients in comparisons of them.
+func crowds() []int { return []int{1, 16, crowd} }
+
+// sessionsPerClient is how many sessions a client refreshes in turn, so that the grace of each has passed when it comes
+// again, and each refresh rotates.
+const sessionsPerClient = 32
+
+// measureRoutes compares authd's routes with a server that does nothing.
+func measureRoutes(ctx context.Context, l *lab, e effort, r *report) (err error) {
+	defer l.stopAll()
+	redis, err := l.startRedis(ctx)
+	if err != nil {
+		return err
+	}
+	embedded, err := l.startAuthd(ctx, authdOptions{cheap: true})
+	if err != nil {
+		return err
+	}
+	shared, err := l.startAuthd(ctx, authdOptions{cheap: true, redis: redis.addr})
+	if err != nil {
+		return err
+	}
+	loads, err := l.routeLoads(ctx, embedded, shared)
+	if err != nil {
+		return err
+	}
+	results, err := measureLoads(ctx, e.loadRounds, e.turn, loads)
+	if err != nil {
+		return err
+	}
+	trips, err := roundTrips(ctx, redis, loads[len(loads)-1], e.turn)
+	if err != nil {
+		return err
+	}
+	r.add("routes", routeTable(results), routeBudgets(results, trips)...)
+	r.add("refresh", table{
+		columns: []string{"refresh on Redis", "round trips"},
+		rows:    [][]string{{"of one refresh", ratio(trips)}},
+	})
+	return nil
+}
+
+// routeLoads ends with refreshing on Redis with the most clients.
+func (l *lab) routeLoads(ctx context.Context, embedded, shared endpoint) (loads []*load, err error) {
+	empty, err := l.startEmpty(ctx, "echo")
+	if err != nil {
+		return nil, err
+	}
+	bare, err := l.startEmpty(ctx, "nethttp")
+	if err != nil {
+		return nil, err
+	}
+	grants, err := embedded.logins(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	add := func(name string, s endpoint, n int, next func(int) func(*caller) error) {
+		loads = append(loads, newLoad(name, s, n, next))
+	}
+	add(nameNetHTTP, bare, crowd, same(getRequest("/")))
+	for _, n := range crowds() {
+		add(nameEcho, empty, n, same(getRequest("/")))
+	}
+	add(nameJWKS, embedded, crowd, same(getRequest("/.well-known/jwks.json")))
+	add(nameVerify, embedded, crowd, same(verifyRequest(grants[0])))
+	add(nameIntrospect, embedded, crowd, same(introspectRequest(grants[0])))
+	for _, s := range []struct {
+		name string
+		on   endpoint
+	}{{nameRefresh, embedded}, {nameRefreshOn, shared}} {
+		for _, n := range crowds() {
+			next, err := refreshes(ctx, s.on, n)
+			if err != nil {
+				return nil, err
+			}
+			add(s.name, s.on, n, next)
+		}
+	}
+	return loads, nil
+}
+
+// refreshes are clients that rotate sessions of their own.
+func refreshes(ctx context.Context, s endpoint, clients int) (func(int) func(*caller) error, error) {
+	grants, err := s.logins(ctx, clients*sessionsPerClient)
+	if err != nil {
+		return nil, err
+	}
+	return func(i int) func(*caller) error {
+		tokens := make([]string, sessionsPerClient)
+		for j := range tokens {
+			tokens[j] = grants[i*sessionsPerClient+j].RefreshToken
+		}
+		next := 0
+		return func(c *caller) error {
+			old := tokens[next%len(tokens)]
+			body, err := c.expect(refreshRequest(old))
+			if err != nil {
+				return err
+			}
+			fresh, err := member(body, "refresh_token")
+			if err == nil && fresh == old {
+				err = errors.New("a refresh did not rotate: it came within the grace of the one before")
+			}
+			tokens[next%len(tokens)] = fresh
+			next++
+			return err
+		}
+	}, nil
+}
+
+// member finds a string in an answer of authd without reading the rest: the client's work must be small.
+func member(body []byte, name string) (string, error) {
+	_, rest, found := bytes.Cut(body, []byte(`"`+name+`":"`))
+	value, _, ended := bytes.Cut(rest, []byte(`"`))
+	if !found || !ended {
+		return "", fmt.Errorf("no %s in the answer %q", name, body)
+	}
+	return string(value), nil
+}
+
+// roundTrips tells how often authd goes to Redis for one refresh: how often the server read from a connection.
+func roundTrips(ctx context.Context, redis endpoint, refreshing *load, d time.Duration) (float64, error) {
+	before, err := redis.info("total_reads_processed")
+	if err != nil {
+		return 0, err
+	}
+	t, err := refreshing.run(ctx, d)
+	if err != nil {
+		return 0, err
+	}
+	after, err := redis.info("total_reads_processed")
+	return (after - before) / float64(len(t.latencies)), err
+}
+
+func find(results []loadResult, name string, clients int) loadResult {
+	for _, r := range results {
+		if r.name == name && r.clients == clients {
+			return r
+		}
+	}
+	return loadResult{} // every run has those that budgets ask for
+}
+
+func routeTable(results []loadResult) table {
+	t := table{columns: []string{"route", "clients", "answers/s", "÷ empty echo", "p50 ms", "p99 ms", "server CPU µs", "÷ empty echo"}}
+	for _, r := range results {
+		floor := find(results, nameEcho, r.clients)
+		t.add(r.name, strconv.Itoa(r.clients), significant(r.rate), ratio(r.rate/floor.rate), millis(r.p50), millis(r.p99),
+			significant(float64(r.cpu)/1000), ratio(float64(r.cpu)/float64(floor.cpu)))
+	}
+	return t
+}
+
+func routeBudgets(results []loadResult, trips float64) []budget {
+	floor := find(results, nameEcho, crowd)
+	least := func(name string, limit float64) budget {
+		return budget{what: name + " ÷ empty echo", have: find(results, name, crowd).rate / floor.rate, limit: limit, unit: "x", atLeast: true}
+	}
+	return []budget{
+		least(nameJWKS, 0.9), least(nameVerify, 0.7), least(nameIntrospect, 0.7),
+		least(nameRefresh, 0.15), least(nameRefreshOn, 0.15),
+		{what: nameRefreshOn + ": round trips", have: trips, limit: 1.05}, // what else authd asks meanwhile comes on top
+	}
+}
