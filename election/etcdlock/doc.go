@@ -11,8 +11,8 @@
 // A leader that ends is followed at once, one that is lost without notice within the lease and two seconds. When etcd
 // itself elects a new leader meanwhile, it counts all leases from the start, and the wait can be twice as long.
 //
-// A client with several endpoints should have DialKeepAliveTime and DialKeepAliveTimeout set to a second or two, so that
-// a member of the cluster that hangs is not asked again and again.
+// A client should have DialKeepAliveTime set to 10 s, the least that gRPC allows, and DialKeepAliveTimeout to less than
+// the lease, so that a member of a cluster that hangs is not asked again and again.
 //
 // # Rights
 //

@@ -26,7 +26,7 @@ const prefix = "authd/election/authd/"
 func connect(t testing.TB, endpoints ...string) *clientv3.Client {
 	t.Helper()
 	return testenv.EtcdClient(t, clientv3.Config{
-		Endpoints: endpoints, DialKeepAliveTime: time.Second, DialKeepAliveTimeout: time.Second,
+		Endpoints: endpoints, DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 2 * time.Second,
 	})
 }
 

@@ -194,8 +194,23 @@ func (s *EtcdServer) Restart() {
 	}
 }
 
-// Freeze stops the server in the middle of what it does: connections stay open, nothing is answered.
-func (s *EtcdServer) Freeze() { s.signal(syscall.SIGSTOP) }
+// Freeze stops the server in the middle of what it does: connections stay open, nothing is answered. It returns once the
+// server has stopped.
+func (s *EtcdServer) Freeze() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	for {
+		var status syscall.WaitStatus
+		_, err := syscall.Wait4(s.cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil || !status.Stopped():
+			s.t.Fatalf("freezing etcd: status %d, %v", status, err)
+		default:
+			return
+		}
+	}
+}
 
 // Thaw lets a frozen server go on.
 func (s *EtcdServer) Thaw() { s.signal(syscall.SIGCONT) }

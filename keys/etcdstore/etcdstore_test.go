@@ -29,7 +29,7 @@ const (
 func connect(t testing.TB, endpoints ...string) *clientv3.Client {
 	t.Helper()
 	return testenv.EtcdClient(t, clientv3.Config{
-		Endpoints: endpoints, DialKeepAliveTime: time.Second, DialKeepAliveTimeout: time.Second,
+		Endpoints: endpoints, DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 2 * time.Second,
 	})
 }
 
