@@ -16,16 +16,29 @@ import (
 
 // script is an elector that answers as the test says. Lead works once.
 type script struct {
-	mu     sync.Mutex
-	holder string
-	err    error
-	lose   context.CancelFunc // ends the leadership
+	mu      sync.Mutex
+	holder  string
+	err     error
+	claimed string             // who has claimed a term
+	lose    context.CancelFunc // ends the leadership
 }
 
 func (s *script) say(holder string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.holder, s.err = holder, err
+}
+
+func (s *script) claim(holder string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claimed = holder
+}
+
+func (s *script) term() (string, uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.claimed, 7
 }
 
 func (s *script) Leader(context.Context) (string, time.Time, error) {
@@ -45,12 +58,12 @@ func (s *script) Lead(ctx context.Context, work func(context.Context) error) err
 const lease = 5 * time.Second
 
 // observe calls test, in a bubble of time, with a running observer of the identity "me".
-func observe(t *testing.T, test func(t *testing.T, s *script, o *election.Observer, term *string, log *bytes.Buffer)) {
+func observe(t *testing.T, test func(t *testing.T, s *script, o *election.Observer, log *bytes.Buffer)) {
 	synctest.Test(t, func(t *testing.T) {
-		s, log, claimed := &script{}, &bytes.Buffer{}, "nobody"
+		s, log := &script{claimed: "nobody"}, &bytes.Buffer{}
 		o, err := election.NewObserver(election.ObserverConfig{
 			Elector: s, Identity: "me", Lease: lease, Log: slog.New(slog.NewTextHandler(log, nil)),
-			Term: func() (string, uint64) { return claimed, 7 },
+			Term: s.term,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -64,7 +77,7 @@ func observe(t *testing.T, test func(t *testing.T, s *script, o *election.Observ
 		})
 		defer wg.Wait()
 		defer stop()
-		test(t, s, o, &claimed, log)
+		test(t, s, o, log)
 	})
 }
 
@@ -75,7 +88,7 @@ func poll() {
 }
 
 func TestObserverFollowsOthers(t *testing.T) {
-	observe(t, func(t *testing.T, s *script, o *election.Observer, claimed *string, log *bytes.Buffer) {
+	observe(t, func(t *testing.T, s *script, o *election.Observer, log *bytes.Buffer) {
 		if got := o.Sight(); got != (election.Sight{}) && got.Name != "" {
 			t.Errorf("before anything was heard: %+v", got)
 		}
@@ -84,7 +97,7 @@ func TestObserverFollowsOthers(t *testing.T) {
 		if got := o.Sight(); got.Name != "a" || got.Self || got.Term != 0 || got.Changes != 1 || got.ValidFor <= 0 || got.ValidFor > lease {
 			t.Errorf("a leads: %+v", got)
 		}
-		*claimed = "a"
+		s.claim("a")
 		poll()
 		poll()
 		if got := o.Sight(); got.Term != 7 {
@@ -108,7 +121,7 @@ func TestObserverFollowsOthers(t *testing.T) {
 
 // E4: nobody is named whom nobody has seen for a lease.
 func TestObserverForgetsWhomItCannotSee(t *testing.T) {
-	observe(t, func(t *testing.T, s *script, o *election.Observer, _ *string, log *bytes.Buffer) {
+	observe(t, func(t *testing.T, s *script, o *election.Observer, log *bytes.Buffer) {
 		s.say("a", nil)
 		poll()
 		s.say("", errors.New("cannot be reached"))
@@ -132,7 +145,7 @@ func TestObserverForgetsWhomItCannotSee(t *testing.T) {
 
 // It leads exactly while its work may go on, whatever the election says meanwhile.
 func TestObserverLeads(t *testing.T) {
-	observe(t, func(t *testing.T, s *script, o *election.Observer, _ *string, _ *bytes.Buffer) {
+	observe(t, func(t *testing.T, s *script, o *election.Observer, _ *bytes.Buffer) {
 		s.say("me", nil) // somebody else with the same name
 		poll()
 		if got := o.Sight(); got.Name != "" || got.Self || got.Changes != 0 {
