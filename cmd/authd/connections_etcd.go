@@ -13,8 +13,12 @@ import (
 	"go.uber.org/zap"
 )
 
-// etcdPing is how soon a member of etcd that hangs is noticed; see package etcdlock.
-const etcdPing = 2 * time.Second
+const (
+	etcdDial = 5 * time.Second // to connect and log in, at the start
+	// A member of etcd that hangs is noticed after both together; see package etcdlock.
+	etcdPing   = 10 * time.Second
+	etcdAnswer = 2 * time.Second
+)
 
 // etcd returns the client of the election and of the key ring.
 func (c *connections) etcd() (*clientv3.Client, error) {
@@ -23,7 +27,7 @@ func (c *connections) etcd() (*clientv3.Client, error) {
 	}
 	config := clientv3.Config{
 		Endpoints: c.cfg.Etcd, Username: c.cfg.EtcdUsername, Logger: zap.NewNop(), // what matters comes as an error
-		DialTimeout: etcdPing, DialKeepAliveTime: etcdPing, DialKeepAliveTimeout: etcdPing,
+		DialTimeout: etcdDial, DialKeepAliveTime: etcdPing, DialKeepAliveTimeout: etcdAnswer,
 	}
 	var err error
 	if name := c.cfg.EtcdPasswordFile; name != "" {
