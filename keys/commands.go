@@ -23,15 +23,15 @@ func (e *TooYoungError) Error() string {
 }
 
 // Rotate lets the standby sign from now on and retires the key that did; it returns the new key's kid. A standby that
-// verifiers might not know yet is refused with a [*TooYoungError]. It fails with [ErrNotLeader] in a process that does
-// not lead. After any other error the rotation may have taken place.
+// verifiers might not know yet, by the timetable and by what they report, is refused with a [*TooYoungError]. It fails
+// with [ErrNotLeader] in a process that does not lead. After any other error the rotation may have taken place.
 func (r *Rotator) Rotate(ctx context.Context) (kid string, err error) {
 	err = r.command(ctx, func(ctx context.Context, l *leadership) error {
 		return l.change(ctx, func(now time.Time, ring *Ring) (bool, error) {
 			if k, ok := ring.active(); ok && k.ID == kid {
 				return false, nil // an earlier attempt, whose answer was lost
 			}
-			standby, err := r.cfg.Policy.readyStandby(now, *ring)
+			standby, err := l.readyStandby(ctx, now, *ring)
 			if err != nil {
 				return false, err
 			}

@@ -16,6 +16,7 @@ type leadership struct {
 	log       *slog.Logger
 	announced map[string]bool // revoked kids that the revocation set has confirmed during this term
 	published []string        // the kids of the ring as last read, but for the revoked
+	uncounted bool            // the latest census failed
 
 	commands chan func(context.Context) // taken by run between two steps, with the context of the leadership
 	done     chan struct{}              // closed when run has returned
@@ -69,6 +70,9 @@ func (l *leadership) advance(ctx context.Context) error {
 		}
 		step := l.due(now, ring)
 		if step.Action == Wait {
+			step = l.early(ctx, now, ring)
+		}
+		if step.Action == Wait {
 			return l.announce(ctx, ring)
 		}
 		next, err := l.r.cfg.Policy.apply(now, ring, step, l.r.generate)
@@ -79,6 +83,9 @@ func (l *leadership) advance(ctx context.Context) error {
 			return err
 		}
 		l.log.Info("key ring changed", "step", step.String())
+		if step.Action == Activate && !step.MAC {
+			l.tellMissing(ctx, now, ring, step.KeyID)
+		}
 	}
 }
 
@@ -105,6 +112,9 @@ func (l *leadership) write(ctx context.Context, v Version, next Ring) error {
 		return err
 	}
 	if _, _, _, still := l.load(ctx); still != nil {
+		if errors.Is(still, ErrStale) {
+			l.log.Warn("a write of the key ring was refused", "err", err)
+		}
 		return still
 	}
 	return fmt.Errorf("%w: the ring changed in the meantime: %v", ErrUnavailable, err) //nolint:errorlint // it is not ErrStale any more

@@ -34,6 +34,13 @@ func newWorld(skew int, options ...func(*world)) *world {
 func direct(w *world)      { w.direct = true }
 func emergencies(w *world) { w.emergencies = 1 }
 
+// ahead lets keys sign ahead of the timetable, by the least there is. There is one leader, which may crash and come back,
+// as no leader remembers anything of the reports.
+func ahead(w *world) {
+	w.policy.PublishAheadLeast = w.law.ViewAge + w.law.Skew + tick
+	w.alone = true
+}
+
 // explore returns the first violation, told as a story, and how many states were visited.
 func (w *world) explore() (states int, story string, err error) {
 	e := &explorer[modelState, modelAction]{next: w.next, check: w.check, limit: 2_000_000}
@@ -54,6 +61,7 @@ func TestModelHolds(t *testing.T) {
 		"fenced by versions alone":   newWorld(0, direct, func(w *world) { w.broken.noTerm, w.except = true, "E1" }),
 		"emergency from any replica": newWorld(0, direct, emergencies),
 		"clocks differ":              newWorld(1, direct),
+		"ahead of the timetable":     newWorld(0, ahead),
 	} {
 		t.Run(name, func(t *testing.T) {
 			states, story, err := w.explore()
@@ -87,6 +95,12 @@ func TestModelFindsWhatIsLeftOut(t *testing.T) {
 		"retired-for with one S":            {"K1", newWorld(1, direct, policy(func(p *Policy) { p.TokenLife -= p.Skew }))},
 		"nobody listens for emergencies":    {"K5", newWorld(0, direct, emergencies, breaks(func(b *modelBreak) { b.deaf = true }))},
 		"the price of haste is not told":    {"K2", newWorld(0, direct, emergencies, breaks(func(b *modelBreak) { b.cheap = true }))},
+
+		"reports forgotten at once":                {"K2", newWorld(0, ahead, breaks(func(b *modelBreak) { b.forgets = true }))},
+		"a new memory of reports trusted at once":  {"K2", newWorld(0, ahead, breaks(func(b *modelBreak) { b.trusting = true }))},
+		"some streams not asked for by the leader": {"K2", newWorld(0, ahead, breaks(func(b *modelBreak) { b.uncounted = true }))},
+		"a verifier that does not report":          {"K2", newWorld(0, ahead, breaks(func(b *modelBreak) { b.silent = true }))},
+		"publish-ahead-least without P":            {"K2", newWorld(0, ahead, policy(func(p *Policy) { p.ViewAge, p.PublishAheadLeast = 0, tick }))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.world.only = c.violates

@@ -3,6 +3,7 @@ package keys
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -78,6 +79,11 @@ func (r *modelRing) excused() (kids uint16) {
 		}
 	}
 	return kids
+}
+
+// standby returns the index of the key that is next to sign; -1 when there is none.
+func (r *modelRing) standby() int {
+	return slices.IndexFunc(r.keys[:r.n], func(k modelKey) bool { return k.state == modelPrepared })
 }
 
 // rename gives the key that was just made its kid.
@@ -179,6 +185,7 @@ type decisionKey struct {
 	ring  modelRing
 	clock int
 	heard bool
+	hold  bool // every verifier holds the standby
 }
 
 type decision struct {
@@ -187,8 +194,7 @@ type decision struct {
 }
 
 // decide is what a leader does with a ring that it has just read; what the real code said once is remembered.
-func (w *world) decide(m modelRing, clock int, heard bool) decision {
-	key := decisionKey{m, clock, heard}
+func (w *world) decide(key decisionKey) decision {
 	d, ok := w.decisions[key]
 	if !ok {
 		d = w.decideAnew(key)
@@ -206,6 +212,9 @@ func (w *world) decideAnew(d decisionKey) decision {
 	step := w.policy.emergency(ring, func(kid string) bool { return refused[kid] })
 	if step.Action == Wait {
 		step = w.policy.Next(now, ring)
+	}
+	if step.Action == Wait && d.hold {
+		step = w.policy.early(now, ring)
 	}
 	var unknownFor time.Duration
 	if step.Action == Revoke {
@@ -275,7 +284,7 @@ func (w *world) settles(r modelRing) error {
 func (w *world) settleAnew(r modelRing) error {
 	first := r
 	for range 40 { // steps, far more than can be due
-		d := w.decide(r, w.clocks[0], true)
+		d := w.decide(decisionKey{r, w.clocks[0], true, false})
 		if !d.changes {
 			break
 		}

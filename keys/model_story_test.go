@@ -63,6 +63,12 @@ func (w *world) tellAction(a modelAction) string {
 		return "the verifier fetches the JWKS"
 	case doAsk:
 		return fmt.Sprintf("an operator revokes key %d", a.who)
+	case doReport:
+		return "the verifier fetches and reports"
+	case doReportUnsure:
+		return "the verifier reports that it could not fetch"
+	case doLose:
+		return "the reports are lost"
 	}
 	return "?"
 }
@@ -78,7 +84,7 @@ func tellState(s modelState) string {
 	for _, v := range []struct {
 		name string
 		modelView
-	}{{"signs with", s.signer}, {"served", s.server}, {"cached", s.cache}, {"token by", s.token}} {
+	}{{"signs with", s.signer}, {"served", s.server}, {"cached", s.cache}, {"token by", s.token}, {"reported", s.said}} {
 		if v.kids != 0 {
 			parts = append(parts, v.name+tellKids(v.modelView))
 		}

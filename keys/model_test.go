@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // world is a small model of everything that takes part in a rotation, explored completely: two leaders that keep the ring
@@ -21,6 +22,10 @@ import (
 // together. In the larger worlds signers and verifiers act directly on old rings, without replicas in between, which
 // allows them the same.
 //
+// Where keys may sign ahead of the timetable, PublishAheadLeast, the verifier reports what it holds: it comes into service
+// with a report, and is out of service M after the latest. What keeps the reports may lose them at any moment. One
+// verifier stands for all, as the leader acts only when each of them has proven the same.
+//
 // The elector is lawful: a leader that is not frozen in the middle of a write stops working before another wins;
 // electiontest holds the real ones to that. What a frozen one writes is refused by the fence: that is E1, and K4, as no
 // accepted write is of an earlier term.
@@ -29,6 +34,7 @@ type world struct {
 	policy      Policy // how the leaders work: the law, or one that is broken on purpose
 	clocks      [2]int // how many ticks each leader's clock is ahead
 	emergencies uint8  // how many there may be
+	alone       bool   // only one of the two ever leads
 	direct      bool   // without replicas of their own: signers and verifiers act on older rings by as much
 	broken      modelBreak
 	only        string // the one invariant to check; empty for all
@@ -47,6 +53,11 @@ type modelBreak struct {
 	hasty      bool // a new key signs at once
 	deaf       bool // no leader looks at the revocation set
 	cheap      bool // the operator is not told the price of haste
+	// Of the reports:
+	forgets   bool // a report is forgotten as soon as its verifier has lost the feed
+	trusting  bool // what keeps the reports is believed as soon as it runs
+	uncounted bool // a verifier may be served though its report was not kept, or the leader does not ask for it
+	silent    bool // a verifier need not report
 }
 
 // modelState is one state of the world. Kids are numbers.
@@ -57,6 +68,9 @@ type modelState struct {
 	server  modelView // of the replica that serves the JWKS: the published keys
 	cache   modelView // of the verifier: the JWKS
 	token   modelView // its kid, and its age
+	said    modelView // what the verifier reported last; empty when it is out of service
+	lost    bool      // that report is not kept any more
+	kept    uint8     // for how long the reports have been kept
 	asked   uint8     // emergencies so far
 }
 
@@ -112,6 +126,9 @@ const (
 	doSign
 	doFetch
 	doAsk
+	doReport
+	doReportUnsure
+	doLose
 )
 
 var errE1 = errors.New("E1: the write of a deposed leader was accepted")
@@ -126,7 +143,7 @@ func (w *world) next(s modelState, reach func(modelAction, modelState, error)) {
 	}
 	to(doTick, 0, false, w.tick(s), nil)
 	for i, l := range s.leaders {
-		if !l.frozen && l.term != currentTerm {
+		if !l.frozen && l.term != currentTerm && !(w.alone && i > 0) {
 			to(doElect, i, false, w.elect(s, i), nil)
 		}
 		if !l.frozen && l.term != notLeading {
@@ -143,6 +160,9 @@ func (w *world) next(s modelState, reach func(modelAction, modelState, error)) {
 		}
 	}
 	w.nextOfReplicas(s, to)
+	if w.reports() {
+		w.nextOfReports(s, to)
+	}
 	if s.asked < w.emergencies {
 		for i := range s.ring.n {
 			if k := s.ring.keys[i]; k.state != modelRevoked {
@@ -203,6 +223,55 @@ func (w *world) nextOfReplicas(s modelState, to reach) {
 	}
 }
 
+// nextOfReports is what may happen to the report of the verifier. It fetches the JWKS before it reports, or says that it
+// could not; it does not come into service so.
+func (w *world) nextOfReports(s modelState, to reach) {
+	if s.server.kids != 0 {
+		after := s
+		after.cache = modelView{kids: s.server.kids}
+		after.said, after.lost = after.cache, false
+		to(doReport, 0, false, after, nil)
+		if after.lost = true; w.broken.uncounted {
+			to(doReport, 0, false, after, nil)
+		}
+	}
+	if s.said.kids != 0 {
+		after := s
+		after.said, after.lost = modelView{kids: someOther}, false
+		to(doReportUnsure, 0, false, after, nil)
+	}
+	after := s
+	after.lost, after.kept = s.said.kids != 0, 0
+	to(doLose, 0, false, after, nil)
+}
+
+// reports tells whether keys may sign ahead of the timetable.
+func (w *world) reports() bool { return w.policy.PublishAheadLeast > 0 }
+
+// allHold is the census of the one verifier, by the real arithmetic.
+func (w *world) allHold(s modelState, i int) bool {
+	standby := s.ring.standby()
+	if !w.reports() || standby < 0 || s.ring.keys[standby].age == unstamped {
+		return false
+	}
+	k, now := s.ring.keys[standby], modelNow.Add(time.Duration(w.clocks[i])*tick)
+	q := w.policy.question(now, "with the standby", Key{Since: modelNow.Add(-time.Duration(k.age) * tick)})
+	c := Census{Since: modelNow.Add(-time.Duration(s.kept) * tick)}
+	if w.broken.trusting {
+		c.Since = q.After
+	}
+	// The clock of the authd that took the report is ahead by as much as may be.
+	r := Report{At: modelNow.Add(w.law.Skew - time.Duration(s.said.age)*tick)}
+	if s.said.kids&(1<<k.id) != 0 {
+		r.Held = q.Held
+	}
+	known := s.said.kids != 0 && !s.lost && q.Counts(r) && !(w.broken.forgets && s.said.age > 0)
+	if known && !q.Proves(r) {
+		c.Missing = 1
+	}
+	return q.proven(c)
+}
+
 // tick lets one unit of time pass for everybody.
 func (w *world) tick(s modelState) modelState {
 	w.age(&s.ring)
@@ -220,6 +289,10 @@ func (w *world) tick(s modelState) modelState {
 	}
 	s.cache.tick(ticks(w.law.cachedFor()) + through)
 	s.token.tick(ticks(w.law.TokenLife+w.law.Leeway+w.law.Skew) + through)
+	if w.reports() {
+		s.kept = min(s.kept+1, uint8(ticks(w.policy.ReportedFor())+1))
+		s.said.tick(ticks(w.law.cachedFor()))
+	}
 	return s
 }
 
@@ -238,7 +311,7 @@ func (w *world) elect(s modelState, i int) modelState {
 
 // read lets a leader decide by the real policy, and freezes it before the write.
 func (w *world) read(s modelState, i int, heard bool) (after modelState, changed bool) {
-	d := w.decide(s.ring, w.clocks[i], heard)
+	d := w.decide(decisionKey{s.ring, w.clocks[i], heard, w.allHold(s, i)})
 	if !d.changes {
 		return s, false
 	}
@@ -281,7 +354,7 @@ func (s *modelState) fresh() uint8 {
 // named returns every kid that s names.
 func (s *modelState) named() uint16 {
 	return s.ring.all() | s.leaders[0].pending.all() | s.leaders[1].pending.all() |
-		s.signer.kids | s.server.kids | s.cache.kids | s.token.kids
+		s.signer.kids | s.server.kids | s.cache.kids | s.token.kids | s.said.kids
 }
 
 // normalize makes states equal that behave alike.
@@ -300,16 +373,44 @@ func (w *world) normalize(s *modelState) {
 	alive := s.ring.all() | s.leaders[0].pending.all() | s.leaders[1].pending.all() | s.signer.kids | s.token.kids
 	s.server.keep(alive)
 	s.cache.keep(alive)
+	s.said.keep(alive)
+	if w.reports() {
+		w.normalizeReport(s)
+	}
 	w.renameAll(s)
-	if w.clocks[0] == w.clocks[1] && compareLeaders(s.leaders[0], s.leaders[1], s.ring.n) > 0 {
+	if !w.alone && w.clocks[0] == w.clocks[1] && compareLeaders(s.leaders[0], s.leaders[1], s.ring.n) > 0 {
 		s.leaders[0], s.leaders[1] = s.leaders[1], s.leaders[0]
 		w.renameAll(s)
 	}
 }
 
+// normalizeReport forgets what a verifier knew that is out of service, as it fetches anew before it comes back, and of a
+// report what no decision depends on.
+func (w *world) normalizeReport(s *modelState) {
+	if s.said.kids == 0 {
+		s.lost = false
+		if !w.broken.silent {
+			s.cache = modelView{}
+		}
+		return
+	}
+	holds := uint16(someOther)
+	for _, k := range s.ring.keys[:s.ring.n] {
+		if k.state == modelPrepared {
+			holds |= s.said.kids & (1 << k.id)
+		}
+	}
+	if s.lost {
+		holds = someOther
+	}
+	s.said.kids = holds
+}
+
+// someOther is a kid that nothing depends on.
+const someOther = 1 << 15
+
 // keep forgets kids, but not that the view is one.
 func (v *modelView) keep(alive uint16) {
-	const someOther = 1 << 15
 	if v.kids&^alive != 0 {
 		v.kids = v.kids&alive | someOther
 	}
@@ -340,7 +441,7 @@ func (w *world) renameAll(s *modelState) {
 			r.keys[i].id = name(r.keys[i].id)
 		}
 	}
-	for _, v := range []*modelView{&s.signer, &s.token, &s.server, &s.cache} {
+	for _, v := range []*modelView{&s.signer, &s.token, &s.server, &s.cache, &s.said} {
 		kids := v.kids & (1 << 15)
 		for id := range uint8(15) {
 			if v.kids&(1<<id) != 0 {
@@ -375,7 +476,8 @@ func (w *world) check(s modelState) error {
 	if s.token.kids&^published != 0 {
 		fail("K1", "a token lives and its key is not in the ring")
 	}
-	if s.cache.kids != 0 && s.token.kids&^s.cache.kids&^s.ring.excused() != 0 {
+	serves := !w.reports() || w.broken.silent || s.said.kids != 0
+	if serves && s.cache.kids != 0 && s.token.kids&^s.cache.kids&^s.ring.excused() != 0 {
 		fail("K2", "a token is refused by a verifier that caches the JWKS as it was told")
 	}
 	if w.checks("K5") && err == nil {

@@ -25,6 +25,10 @@ type Policy struct {
 	// PublishAhead is how long a key is in the JWKS before it signs. Default 1 h, or 7/8 of RotateEvery if that is
 	// less. It must exceed M + P + S, where M is JWKSMaxAge + JWKSOverstay.
 	PublishAhead time.Duration
+	// PublishAheadLeast, if not zero, lets a key sign sooner, once it has been in the JWKS for this long and every
+	// verifier is known to hold it, see [Reports]. It must exceed P + S and what a report takes, 10 s. It is sound only
+	// where every verifier reports: standard JWKS clients never do. Default 0: the timetable alone decides.
+	PublishAheadLeast time.Duration
 
 	// JWKSMaxAge is the longest max-age the JWKS is served with, at least 1 s. Default 10 min, or less if PublishAhead
 	// leaves no room for it.
@@ -104,6 +108,9 @@ func (p Policy) Validate() error {
 	require(p.PublishAhead > p.spreadFor(),
 		"publish-ahead %v: must exceed jwks-max-age %v + jwks-overstay %v + view-age %v + skew %v = %v",
 		p.PublishAhead, p.JWKSMaxAge, p.JWKSOverstay, p.ViewAge, p.Skew, p.spreadFor())
+	require(p.PublishAheadLeast == 0 || p.PublishAheadLeast > p.settledFor() && p.PublishAheadLeast < p.PublishAhead,
+		"publish-ahead-least %v: must exceed view-age %v + skew %v + %v = %v, and be below publish-ahead %v; 0 turns it off",
+		p.PublishAheadLeast, p.ViewAge, p.Skew, reportDelay, p.settledFor(), p.PublishAhead)
 	require(p.RotateEvery >= p.PublishAhead, "rotate-every %v: must be at least publish-ahead %v",
 		p.RotateEvery, p.PublishAhead)
 	require(p.RevokedFor > p.RetiredFor() && p.RevokedFor > p.cachedFor(),

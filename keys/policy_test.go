@@ -71,7 +71,13 @@ func TestValidateNamesTheSetting(t *testing.T) {
 		"negative overstay":          {func(p *keys.Policy) { p.JWKSOverstay = -1 }, "jwks-overstay -1ns"},
 		"rotation as often as ahead": {func(p *keys.Policy) { p.RotateEvery = p.PublishAhead }, ""},
 		"rotation too often":         {func(p *keys.Policy) { p.RotateEvery = p.PublishAhead - 1 }, "rotate-every"},
-		"kid forgotten too early":    {func(p *keys.Policy) { p.RevokedFor = p.RetiredFor() }, "revoked-for"},
+		"least ahead":                {func(p *keys.Policy) { p.PublishAheadLeast = p.ViewAge + p.Skew + 10*time.Second + 1 }, ""},
+		"least ahead without a margin": {
+			func(p *keys.Policy) { p.PublishAheadLeast = p.ViewAge + p.Skew + 10*time.Second }, "publish-ahead-least 10m40s",
+		},
+		"least ahead not below ahead": {func(p *keys.Policy) { p.PublishAheadLeast = p.PublishAhead }, "publish-ahead-least 1h"},
+		"negative least ahead":        {func(p *keys.Policy) { p.PublishAheadLeast = -1 }, "publish-ahead-least -1ns"},
+		"kid forgotten too early":     {func(p *keys.Policy) { p.RevokedFor = p.RetiredFor() }, "revoked-for"},
 		"more keys than verifiers take": {func(p *keys.Policy) {
 			p.TokenLife = 60 * p.PublishAhead
 			p.RevokedFor = 100 * p.PublishAhead

@@ -39,16 +39,62 @@ func (r *Remote) askFor(kid string) (*flight, error) {
 		return nil, unavailable(errStopped)
 	case !plausibleKID(kid):
 		return nil, nil
-	case s.usable() && (s.rulesOut(kid) || r.missing.has(kid, now) || age(now, s.asOf) < r.cfg.RefetchAfter):
+	case s.usable() && (s.rulesOut(kid) || r.missing.has(kid, now) || age(now, s.asOf) < r.refetchAfter(s)):
 		return nil, nil
+	}
+	return r.fetchSoon(now)
+}
+
+// fetchSoon returns the fetch under way, or asks for one unless the latest, which has failed, is too recent. r.mu is held.
+func (r *Remote) fetchSoon(now time.Time) (*flight, error) {
+	switch {
 	case r.flight != nil:
 		return r.flight, nil
-	case age(now, r.begun) < r.cfg.RefetchAfter:
+	case r.failed != nil && age(now, r.begun) < r.cfg.RefetchAfter:
 		return nil, unavailable(r.failed)
 	}
 	r.flight = newFlight(now)
 	r.wanted <- struct{}{} // never blocks: it is empty whenever there is no flight
 	return r.flight, nil
+}
+
+// Confirm returns the ETag, as the issuer gave it, of the set that Remote holds, once that was fetched or confirmed less
+// than RefetchAfter, or one fetch, ago. It fetches if need be, asking the caches on the way not to answer, and waits for
+// that no longer than a request would. Whoever tells others what it holds says no more than it knows: after an error,
+// which wraps [ErrUnavailable] or the context's, the set may be good and yet not the issuer's any more.
+func (r *Remote) Confirm(ctx context.Context) (etag string, err error) {
+	f, err := r.askToConfirm()
+	if err == nil && f != nil {
+		err = r.await(ctx, f)
+	}
+	if err != nil {
+		return "", err
+	}
+	s := r.set.Load()
+	if !s.usable() {
+		return "", unavailable(errors.New("no set to trust"))
+	}
+	return s.etag, nil
+}
+
+// askToConfirm returns the fetch to wait for, or nil when the set at hand is recent enough.
+func (r *Remote) askToConfirm() (*flight, error) {
+	now := r.cfg.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch s := r.set.Load(); {
+	case r.stopped:
+		return nil, unavailable(errStopped)
+	case s.usable() && age(now, s.asOf) < r.cfg.RefetchAfter:
+		return nil, nil
+	}
+	return r.fetchSoon(now)
+}
+
+// refetchAfter is how old s must be for a kid that it lacks to be looked for. A set that has outlived its max-age, as
+// refreshes fail, may lack a key that signs already.
+func (r *Remote) refetchAfter(s *remoteSet) time.Duration {
+	return min(r.cfg.RefetchAfter, max(s.life, minRefresh))
 }
 
 // rulesOut tells that kid cannot be a new key of the issuer of s. Where every kid of the set has the shape of authd's,

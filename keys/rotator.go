@@ -40,6 +40,8 @@ type RotatorConfig struct {
 	// Revoked is what this process has heard of the same set. It lets any process revoke a key and the leader take
 	// notice, so give it to all processes that share a ring, or to none: nil means that only the leader revokes.
 	Revoked RevokedKeys
+	// Reports is what the verifiers say they hold; required if the policy has a PublishAheadLeast.
+	Reports Reports
 	View    *View            // may be nil; tells of the ring while its store is out of reach
 	Now     func() time.Time // nil means time.Now
 	Log     *slog.Logger     // nil discards
@@ -61,6 +63,9 @@ func NewRotator(cfg RotatorConfig) (*Rotator, error) {
 	}
 	if err := cfg.Policy.Validate(); err != nil {
 		return nil, fmt.Errorf("key rotator: %w", err)
+	}
+	if cfg.Policy.PublishAheadLeast > 0 && cfg.Reports == nil {
+		return nil, errors.New("key rotator: Reports are required with publish-ahead-least")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

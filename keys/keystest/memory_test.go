@@ -2,6 +2,7 @@ package keystest_test
 
 import (
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -15,5 +16,12 @@ func TestMemory(t *testing.T) {
 	keystest.Run(t, func(testing.TB) (keys.Store, func() keys.Store) {
 		store := keystest.NewMemory()
 		return store, func() keys.Store { return store }
+	})
+}
+
+func TestMemoryReports(t *testing.T) {
+	keystest.RunReports(t, func(_ testing.TB, now time.Time, keepFor time.Duration, most int) (keys.Reports, func(time.Time) keys.Reports) {
+		again := func(now time.Time) keys.Reports { return keys.NewMemoryReports(now, keepFor, most) }
+		return again(now), again
 	})
 }
