@@ -5,12 +5,12 @@ import (
 	crand "crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"mime"
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/authd-project/authd/revocation"
@@ -31,6 +31,10 @@ type Client struct {
 	url  url.URL
 	http http.Client
 	now  func() time.Time
+
+	name    string                       // of this client, in reports
+	held    func(context.Context) string // nil when it has nothing to report
+	unasked atomic.Bool                  // the server has said that it wants no reports
 }
 
 var _ revocation.Feed = (*Client)(nil)
@@ -38,7 +42,7 @@ var _ revocation.Feed = (*Client)(nil)
 // NewClient returns a client for the feed at rawURL ("revocation_feed_uri" of the issuer's discovery document). Of hc
 // it takes the transport; nil means one of its own, without HTTP/2: a stream fills a connection anyway, and an HTTP/2
 // connection that has gone dead would be tried again and again. Redirects to another origin are refused.
-func NewClient(rawURL string, hc *http.Client) (*Client, error) {
+func NewClient(rawURL string, hc *http.Client, options ...Option) (*Client, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return nil, fmt.Errorf("revocation feed: %w", err)
@@ -46,12 +50,15 @@ func NewClient(rawURL string, hc *http.Client) (*Client, error) {
 	if (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
 		return nil, errors.New("revocation feed: want an http or https URL")
 	}
-	c := &Client{url: *u, now: time.Now}
+	c := &Client{url: *u, now: time.Now, name: crand.Text()}
 	c.http.CheckRedirect = sameOrigin
 	if hc != nil {
 		c.http.Transport = hc.Transport
 	} else {
 		c.http.Transport = newTransport()
+	}
+	for _, o := range options {
+		o(c)
 	}
 	return c, nil
 }
@@ -102,6 +109,7 @@ func (c *Client) Follow(ctx context.Context, from revocation.Position, apply fun
 
 // stream follows the answer to one request.
 func (c *Client) stream(ctx context.Context, from revocation.Position, apply func(revocation.Batch) error) error {
+	name, held := c.report(ctx)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	quiet := time.AfterFunc(silence, func() { cancel(fmt.Errorf("silent for %v", silence)) })
@@ -109,13 +117,15 @@ func (c *Client) stream(ctx context.Context, from revocation.Position, apply fun
 
 	nonce := crand.Text()
 	sent := c.now()
-	body, err := c.get(ctx, from, nonce)
+	resp, err := c.get(ctx, request{from, nonce, name, held})
 	if err != nil {
 		return because(ctx, err)
 	}
+	body := resp.Body
 	defer body.Close()
 
-	renew := renewEvery - rand.N(renewEvery/5) // so that clients which came in step part again
+	renew := c.asked(resp.Header)
+	renew -= rand.N(renew / 5) // so that clients which came in step part again
 	proof := proof{sent: sent, nonce: nonce}
 	events := newReader(body)
 	for {
@@ -146,12 +156,22 @@ func because(ctx context.Context, err error) error {
 	return fmt.Errorf("revocation feed: %w", err)
 }
 
-func (c *Client) get(ctx context.Context, from revocation.Position, nonce string) (io.ReadCloser, error) {
+// request is what one request says.
+type request struct {
+	from                revocation.Position
+	nonce, client, held string
+}
+
+func (c *Client) get(ctx context.Context, r request) (*http.Response, error) {
 	u := c.url
 	query := u.Query()
-	query.Set("nonce", nonce)
-	if from != (revocation.Position{}) {
-		query.Set("after", from.String())
+	query.Set("nonce", r.nonce)
+	if r.from != (revocation.Position{}) {
+		query.Set("after", r.from.String())
+	}
+	if r.client != "" {
+		query.Set("client", r.client)
+		query.Set("held", r.held)
 	}
 	u.RawQuery = query.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
@@ -172,7 +192,7 @@ func (c *Client) get(ctx context.Context, from revocation.Position, nonce string
 	case err != nil || mediaType != contentType:
 		err = fmt.Errorf("answered with a content type other than %s", contentType)
 	default:
-		return resp.Body, nil
+		return resp, nil
 	}
 	resp.Body.Close()
 	return nil, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/authd-project/authd/revocation"
@@ -23,8 +24,15 @@ type HandlerConfig struct {
 	MaxStreams int
 	// WriteTimeout is how long a client may take to accept one event before it is disconnected. Default 10 s.
 	WriteTimeout time.Duration
-	Logger       *slog.Logger     // default: discards
-	Now          func() time.Time // default time.Now
+	// Report, if set, is told what each client says it holds, before the client is served; see [Holding]. It answers
+	// within a second or so. After an error the client is answered 503: who is served is counted.
+	Report func(ctx context.Context, r Report) error
+	// ReportEvery is how often clients are asked to report, in whole seconds. A stream ends after twice as long, as what
+	// was said at its beginning is too old then. Default 5 min.
+	ReportEvery time.Duration
+
+	Logger *slog.Logger     // default: discards
+	Now    func() time.Time // default time.Now
 }
 
 type handler struct {
@@ -51,6 +59,9 @@ func NewHandler(cfg HandlerConfig) http.Handler {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.ReportEvery == 0 {
+		cfg.ReportEvery = renewEvery
+	}
 	return &handler{cfg: cfg, streams: make(chan struct{}, cfg.MaxStreams), start: cfg.Now()}
 }
 
@@ -62,7 +73,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	from, nonce, err := parseRequest(r)
-	if err != nil {
+	report, reportErr := parseReport(r, now)
+	if err = errors.Join(err, reportErr); err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
@@ -85,6 +97,18 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	if r.Method == http.MethodHead {
 		return
+	}
+	if h.cfg.Report != nil {
+		if err := h.cfg.Report(r.Context(), report); err != nil {
+			h.cfg.Logger.Warn("the report of a client was not kept, so it is not served", "client", r.RemoteAddr, "err", err)
+			header.Set("Retry-After", "1")
+			problem(w, http.StatusServiceUnavailable, "the report was not kept")
+			return
+		}
+		header.Set(reportHeader, strconv.Itoa(int(h.cfg.ReportEvery/time.Second)))
+		ctx, cancel := context.WithTimeout(r.Context(), 2*h.cfg.ReportEvery)
+		defer cancel()
+		r = r.WithContext(ctx)
 	}
 	h.stream(w, r, from, appendNow(nil, h.millis(now)+1, nonce)) // rounded up: see millis
 }
