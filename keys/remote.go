@@ -30,7 +30,7 @@ type RemoteConfig struct {
 	// most half of MaxAge.
 	MaxRefresh time.Duration
 	// RefetchAfter is how old the set must be before an unknown kid makes Remote fetch it again: at most one such
-	// fetch in this time, however many unknown kids arrive. Default 5 s.
+	// fetch in this time, however many unknown kids arrive. Default 5 s, or the set's max-age if that is less.
 	RefetchAfter time.Duration
 	// FetchTimeout bounds one fetch, from connecting to the last byte. Default 5 s.
 	FetchTimeout time.Duration
@@ -113,6 +113,7 @@ type Remote struct {
 type remoteSet struct {
 	keys map[string]remoteKey // by kid; nil when there is no set to trust
 	asOf time.Time            // before the request was sent that fetched it, or confirmed it unchanged
+	life time.Duration        // from then on, as the issuer says
 	ours bool                 // every kid is shaped like authd's own
 	body []byte               // as fetched, to see whether the next one differs
 	etag string

@@ -18,7 +18,7 @@ func (r *Remote) refresh(ctx context.Context) (time.Duration, error) {
 	s := r.set.Load()
 	next, lifetime, err := r.fetch(ctx, s, asked)
 	if err == nil {
-		next.asOf = f.begun
+		next.asOf, next.life = f.begun, lifetime
 		r.publish(next)
 	}
 	if ctx.Err() != nil {
