@@ -49,6 +49,7 @@ func (c *connections) kubernetes() (config *rest.Config, namespace string, err e
 		return nil, "", fmt.Errorf("kubeconfig: %w", err)
 	}
 	config.UserAgent = "authd/" + buildVersion()
+	config.QPS = -1 // client-go's 5 a second would hold up a leader that has several steps to do; the API server has its own limits
 	if namespace = c.cfg.KubernetesNamespace; namespace == "" {
 		if namespace, _, err = loading.Namespace(); err != nil {
 			return nil, "", fmt.Errorf("kubernetes-namespace: %w", err)
