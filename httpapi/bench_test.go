@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -33,6 +34,20 @@ func BenchmarkRequest(b *testing.B) {
 		c.Response().Header().Set("Cache-Control", "public, max-age=600")
 		return c.Blob(http.StatusOK, "application/jwk-set+json", set.Body)
 	})
+	empty.GET("/headers", func(c echo.Context) error { // what forward-auth costs at least
+		h := c.Response().Header()
+		for _, name := range []string{"X-Request-Id", "Cache-Control", "X-Content-Type-Options", "X-Auth-Subject", "X-Auth-Session", "X-Auth-Scope"} {
+			h[name] = []string{"value"}
+		}
+		return c.NoContent(http.StatusOK)
+	})
+	answer := bytes.Repeat([]byte("x"), 500)
+	empty.POST("/form", func(c echo.Context) error { // what introspection costs at least
+		if _, err := io.ReadAll(c.Request().Body); err != nil {
+			return err
+		}
+		return c.JSONBlob(http.StatusOK, answer)
+	})
 	emptyURL := serveFor(b, empty)
 	publicURL := serveFor(b, e.public)
 
@@ -40,14 +55,18 @@ func BenchmarkRequest(b *testing.B) {
 	basic := http.Request{Header: http.Header{}}
 	basic.SetBasicAuth(clientID, clientSecret)
 	form := "token=" + g.AccessToken
+	post := func(path string) string {
+		return "POST " + path + " HTTP/1.1\r\nHost: x\r\nAuthorization: " + basic.Header.Get("Authorization") +
+			"\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " + strconv.Itoa(len(form)) + "\r\n\r\n" + form
+	}
 	for _, c := range []struct{ name, url, request string }{
 		{"empty", emptyURL, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"},
 		{"bytes", emptyURL, "GET /bytes HTTP/1.1\r\nHost: x\r\n\r\n"},
 		{"jwks", publicURL, "GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n\r\n"},
 		{"verify", publicURL, "GET /v1/verify HTTP/1.1\r\nHost: x\r\n" + bearer + "\r\n"},
-		{"introspect", publicURL, "POST /oauth2/introspect HTTP/1.1\r\nHost: x\r\nAuthorization: " +
-			basic.Header.Get("Authorization") + "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " +
-			strconv.Itoa(len(form)) + "\r\n\r\n" + form},
+		{"headers", emptyURL, "GET /headers HTTP/1.1\r\nHost: x\r\n" + bearer + "\r\n"},
+		{"form", emptyURL, post("/form")},
+		{"introspect", publicURL, post("/oauth2/introspect")},
 	} {
 		b.Run(c.name, func(b *testing.B) { ask(b, c.url, c.request) })
 	}

@@ -79,19 +79,46 @@ func readTokenForm(x *exchange) (raw string, err error) {
 	if err != nil {
 		return "", err
 	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return "", badRequest("The body is not a form.")
-	}
-	for _, name := range []string{"token", "token_type_hint"} {
-		if len(form[name]) > 1 {
-			return "", badFields(fieldError{Field: name, Detail: "given twice"})
+	var tokens, hints int
+	for pair := range strings.SplitSeq(string(body), "&") {
+		name, value, err := formPair(pair)
+		if err != nil {
+			return "", badRequest("The body is not a form.")
+		}
+		switch name {
+		case "token":
+			raw, tokens = value, tokens+1
+		case "token_type_hint":
+			hints++
 		}
 	}
-	if raw = form.Get("token"); raw == "" {
+	if tokens > 1 {
+		return "", badFields(fieldError{Field: "token", Detail: "given twice"})
+	}
+	if hints > 1 {
+		return "", badFields(fieldError{Field: "token_type_hint", Detail: "given twice"})
+	}
+	if raw == "" {
 		return "", badFields(fieldError{Field: "token", Detail: "missing"})
 	}
 	return raw, nil
+}
+
+// formPair reads one NAME=VALUE as [url.ParseQuery] does. A form is small and its token long, so a map of all pairs and a
+// second look at each byte would be most of the work.
+func formPair(pair string) (name, value string, err error) {
+	if strings.IndexByte(pair, ';') >= 0 {
+		return "", "", errors.New("a semicolon in a form")
+	}
+	name, value, _ = strings.Cut(pair, "=")
+	if strings.IndexByte(pair, '%') < 0 && strings.IndexByte(pair, '+') < 0 {
+		return name, value, nil
+	}
+	if name, err = url.QueryUnescape(name); err != nil {
+		return "", "", err
+	}
+	value, err = url.QueryUnescape(value)
+	return name, value, err
 }
 
 // introspection is the answer of RFC 7662 section 2.2.

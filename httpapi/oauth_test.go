@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -139,6 +140,23 @@ func TestClientCredentials(t *testing.T) {
 	}
 }
 
+func TestTokenFormsMayEscapeAnything(t *testing.T) {
+	e := newEnv(t)
+	token := e.loginAlice().AccessToken
+	var escaped strings.Builder
+	for _, c := range []byte("token") {
+		fmt.Fprintf(&escaped, "%%%02x", c)
+	}
+	escaped.WriteByte('=')
+	for _, c := range []byte(token) {
+		fmt.Fprintf(&escaped, "%%%02X", c)
+	}
+	a := e.do(request{method: "POST", path: "/oauth2/introspect", basic: true, form: escaped.String()})
+	if wantStatus(t, a, http.StatusOK); !strings.Contains(a.body, `"active":true`) {
+		t.Errorf("body %s", a.body)
+	}
+}
+
 func TestTokenForms(t *testing.T) {
 	e := newEnv(t)
 	for name, c := range map[string]struct {
@@ -150,7 +168,11 @@ func TestTokenForms(t *testing.T) {
 		"token twice": {request{form: "token=a&token=b"}, 400},
 		"hint twice":  {request{form: "token=a&token_type_hint=a&token_type_hint=b"}, 400},
 		"bad escape":  {request{form: "token=%zz"}, 400},
+		"elsewhere":   {request{form: "token=a&b=%zz"}, 400},
+		"in a name":   {request{form: "token=a&%zz=b"}, 400},
+		"spelt twice": {request{form: "token=a&%74oken=b"}, 400},
 		"semicolon":   {request{form: "token=a;b=c"}, 400},
+		"empty pairs": {request{form: "&token=a&&b"}, 200},
 		"no body":     {request{}, 400},
 		"json":        {request{json: `{"token":"x"}`}, 415},
 		"compressed":  {request{form: "token=a", header: http.Header{"Content-Encoding": {"gzip"}}}, 415},

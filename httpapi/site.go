@@ -138,8 +138,7 @@ func (s *site) handle(x *exchange) error {
 			return err
 		}
 	}
-	r := x.Request()
-	if r.Body != nil && r.Body != http.NoBody {
+	if r := x.Request(); r.ContentLength < 0 || r.ContentLength > maxBody { // otherwise the length is a bound by itself
 		r.Body = http.MaxBytesReader(x.Response(), r.Body, maxBody)
 	}
 	if x.route.changes {

@@ -13,9 +13,8 @@ func (p *public) forwardAuth(x *exchange) error {
 		return err
 	}
 	h := x.header()
-	h["X-Auth-Subject"] = []string{headerValue(claims.Subject)}
-	h["X-Auth-Session"] = []string{headerValue(claims.SessionID)}
-	h["X-Auth-Scope"] = []string{scopeHeader(claims.Scope)}
+	values := []string{headerValue(claims.Subject), headerValue(claims.SessionID), scopeHeader(claims.Scope)}
+	h["X-Auth-Subject"], h["X-Auth-Session"], h["X-Auth-Scope"] = values[0:1:1], values[1:2:2], values[2:3:3]
 	x.Response().WriteHeader(http.StatusOK)
 	return nil
 }
