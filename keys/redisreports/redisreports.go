@@ -3,7 +3,7 @@
 //
 // A report that was kept counts for every leader at once. What the server loses, by a restart, a failover or a FLUSHALL,
 // is not missed in silence: the reports are good only for the lineage of the server's data (master_replid) that they were
-// begun on, and begin anew on any other. Until they have been complete for long enough, keys keep to the timetable.
+// begun on, and begin anew on any other, and after a time in which nobody reported. Until they have been complete for long enough, keys keep to the timetable.
 // Config.Replicas is for what a failover loses although the promoted server seems to have it all.
 //
 // # Rights
@@ -11,7 +11,7 @@
 // Whoever can write here can make a key sign before every verifier knows it, at the earliest after publish-ahead-least. An
 // ACL user needs:
 //
-//	~{authd:held}* +eval +evalsha +info +wait +hget +hmget +hset +hdel +zadd +zcard +zrem +zscore +zrangebyscore
+//	~{authd:held}* +eval +evalsha +info +wait +pexpire +hget +hmget +hset +hdel +zadd +zcard +zrem +zscore +zrangebyscore
 //
 // and in a cluster +cluster|slots as well.
 package redisreports
@@ -93,7 +93,7 @@ func New(c Config) (*Reports, error) {
 // Put implements [keys.Reports].
 func (r *Reports) Put(ctx context.Context, report keys.Report) error {
 	_, err := r.redis.Confirm(ctx, redisscript.Call{Script: r.put, Key: heldKey, Args: []any{
-		report.Verifier, report.At.UnixMilli(), report.Held + " " + report.From, report.At.Add(-r.keepFor).UnixMilli(), r.most,
+		report.Verifier, report.At.UnixMilli(), report.Held + " " + report.From, r.keepFor.Milliseconds(), r.most,
 	}})
 	if err != nil {
 		return fmt.Errorf("%w: keeping the report of a verifier: %w", keys.ErrUnavailable, err)
@@ -104,7 +104,7 @@ func (r *Reports) Put(ctx context.Context, report keys.Report) error {
 // Census implements [keys.Reports].
 func (r *Reports) Census(ctx context.Context, q keys.Question) (keys.Census, error) {
 	cmds, err := r.redis.Confirm(ctx, redisscript.Call{Script: r.census, Key: heldKey, Args: []any{
-		q.Held, q.Settled.UnixMilli(), q.After.UnixMilli(), r.now().UnixMilli(), keys.MaxNamed,
+		q.Held, q.Settled.UnixMilli(), q.After.UnixMilli(), r.now().UnixMilli(), r.keepFor.Milliseconds(), keys.MaxNamed,
 	}})
 	if err != nil {
 		return keys.Census{}, fmt.Errorf("%w: counting the verifiers: %w", keys.ErrUnavailable, err)

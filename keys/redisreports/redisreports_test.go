@@ -147,6 +147,31 @@ func TestCutOffPrimaryIsNotBelieved(t *testing.T) {
 	}
 }
 
+// Where nobody has kept reports for a while, because authd did not run or was told not to, they are not complete since
+// before that; and nothing is left behind.
+func TestUnusedReportsBeginAnew(t *testing.T) {
+	client := connect(t, redis.Options{Addr: testenv.Redis(t)})
+	const keepFor = 300 * time.Millisecond
+	r := newReports(t, redisreports.Config{Client: client, KeepFor: keepFor})
+	if err := r.Put(t.Context(), keys.Report{Verifier: "v", At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	kept := client.Keys(t.Context(), "*").Val()
+	if len(kept) != 3 {
+		t.Errorf("it keeps %q", kept)
+	}
+	for deadline := time.Now().Add(time.Minute); client.DBSize(t.Context()).Val() > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%q are left behind", client.Keys(t.Context(), "*").Val())
+		}
+	}
+	before := time.Now()
+	c, err := r.Census(t.Context(), keys.Question{})
+	if err != nil || c.Since.Before(before) {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
 func TestConfig(t *testing.T) {
 	client := connect(t, redis.Options{Addr: "127.0.0.1:1"})
 	for name, c := range map[string]redisreports.Config{
