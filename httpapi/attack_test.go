@@ -187,7 +187,7 @@ func TestManyLoginsAtOnce(t *testing.T) {
 	inTown(t, func(t *testing.T, town *town) {
 		town.wantLogin(home, http.StatusOK)
 		var clients sync.WaitGroup
-		for i := range 100 {
+		for i := range 40 {
 			server := town.servers[i%len(town.servers)]
 			clients.Go(func() {
 				a := town.send(town.newRequest(server, request{
