@@ -110,7 +110,7 @@ func (g *Guard) connect(m metadata) (*sources, revocation.Feed, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	feed, err := g.feed(m)
+	feed, err := g.feed(m, remote)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -130,12 +130,19 @@ func (g *Guard) connect(m metadata) (*sources, revocation.Feed, error) {
 	return s, feed, nil
 }
 
-// feed returns where the guard's replica is fed from.
-func (g *Guard) feed(m metadata) (revocation.Feed, error) {
+// feed returns where the guard's replica is fed from. An issuer that wants to know is told which keys the guard holds.
+func (g *Guard) feed(m metadata, remote *keys.Remote) (revocation.Feed, error) {
 	if g.opts.Redis != nil {
 		return g.opts.Redis, nil
 	}
-	return httpfeed.NewClient(m.RevocationFeed, g.opts.Client)
+	held := func(ctx context.Context) string {
+		etag, err := remote.Confirm(ctx)
+		if err != nil {
+			return "" // the issuer counts on what was confirmed only
+		}
+		return etag
+	}
+	return httpfeed.NewClient(m.RevocationFeed, g.opts.Client, httpfeed.Holding(held))
 }
 
 // feedError is why the feed broke when it last did, nil if it never has.

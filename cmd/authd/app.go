@@ -39,6 +39,7 @@ type app struct {
 	ring          keys.Store
 	view          *keys.View
 	rotator       *keys.Rotator
+	reports       keys.Reports // what verifiers say they hold; nil when nobody asks
 	leadership    *election.Observer
 	mirror        *revocation.Mirror
 	limits        limits
@@ -138,7 +139,7 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 		Issuer: issuer, Algorithms: token.Algorithms(), Clients: clients, Scopes: a.cfg.Scopes, RefreshLife: a.cfg.SessionIdle,
 		RateLimits: a.limits.routes, Logins: a.limits.logins,
 		Sessions: sessions, Verifier: verifier, Keys: a.view, Revocations: revocations, Mirror: a.mirror,
-		Feed:     httpfeed.NewHandler(httpfeed.HandlerConfig{Feed: a.mirror, Logger: a.log}),
+		Feed:     httpfeed.NewHandler(a.feedConfig()),
 		Accounts: a.users, TrustedProxies: proxies, Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Connections: a.cfg.MaxConnections, Drain: a.cfg.DrainTimeout},
 	})

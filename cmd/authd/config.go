@@ -39,16 +39,17 @@ type Config struct {
 	Scopes              []string
 	TrustedProxies      []string
 
-	Algorithm    string
-	AccessTTL    time.Duration
-	Leeway       time.Duration
-	RotateEvery  time.Duration
-	PublishAhead time.Duration
-	JWKSMaxAge   time.Duration
-	JWKSOverstay time.Duration
-	ViewAge      time.Duration
-	Skew         time.Duration
-	MaxStaleness time.Duration
+	Algorithm         string
+	AccessTTL         time.Duration
+	Leeway            time.Duration
+	RotateEvery       time.Duration
+	PublishAhead      time.Duration
+	PublishAheadLeast time.Duration
+	JWKSMaxAge        time.Duration
+	JWKSOverstay      time.Duration
+	ViewAge           time.Duration
+	Skew              time.Duration
+	MaxStaleness      time.Duration
 
 	SessionIdle     time.Duration
 	SessionAbsolute time.Duration
@@ -83,6 +84,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.Leeway, "leeway", 30*time.Second, "clock difference that verifiers allow, at most 30s")
 	fs.DurationVar(&c.RotateEvery, "rotate-every", 30*24*time.Hour, "how long a key signs")
 	fs.DurationVar(&c.PublishAhead, "publish-ahead", 0, "how long a key is published before it signs (default: 1h, less if rotate-every is short)")
+	fs.DurationVar(&c.PublishAheadLeast, "publish-ahead-least", 0, "a key may sign this long after it was published if every verifier reports that it holds it; only if every verifier follows authd's HTTP feed, as standard JWKS clients never report (default: 0, publish-ahead always)")
 	fs.DurationVar(&c.JWKSMaxAge, "jwks-max-age", 0, "how long verifiers may cache the JWKS (default: 10m, less if publish-ahead is short)")
 	fs.DurationVar(&c.JWKSOverstay, "jwks-overstay", 0, "how much longer verifiers may use a cached JWKS (default: 5m, less if publish-ahead is short)")
 	fs.DurationVar(&c.ViewAge, "view-age", 0, "oldest view of the key ring that still signs (default: 10m, less if publish-ahead is short)")
@@ -205,16 +207,17 @@ func (c *Config) sessionLimits() session.Limits {
 // keyPolicy is the life of signing keys that the settings describe.
 func (c *Config) keyPolicy() keys.Policy {
 	return keys.Policy{
-		Algorithm:    c.Algorithm,
-		RotateEvery:  c.RotateEvery,
-		PublishAhead: c.PublishAhead,
-		JWKSMaxAge:   c.JWKSMaxAge,
-		JWKSOverstay: c.JWKSOverstay,
-		ViewAge:      c.ViewAge,
-		Skew:         c.Skew,
-		TokenLife:    c.AccessTTL,
-		Leeway:       c.Leeway,
-		SessionIdle:  c.SessionIdle,
+		Algorithm:         c.Algorithm,
+		RotateEvery:       c.RotateEvery,
+		PublishAhead:      c.PublishAhead,
+		PublishAheadLeast: c.PublishAheadLeast,
+		JWKSMaxAge:        c.JWKSMaxAge,
+		JWKSOverstay:      c.JWKSOverstay,
+		ViewAge:           c.ViewAge,
+		Skew:              c.Skew,
+		TokenLife:         c.AccessTTL,
+		Leeway:            c.Leeway,
+		SessionIdle:       c.SessionIdle,
 	}.WithDefaults()
 }
 

@@ -46,9 +46,12 @@ func (a *app) openKeys(policy keys.Policy, revocations revocation.Store) (err er
 	if a.view, err = keys.NewView(keys.ViewConfig{Store: a.ring, Policy: policy, Revoked: revoked, Log: a.log}); err != nil {
 		return err
 	}
+	if err := a.openReports(policy); err != nil {
+		return err
+	}
 	identity := processIdentity()
 	a.rotator, err = keys.NewRotator(keys.RotatorConfig{
-		Store: a.ring, Policy: policy, Holder: identity, Revoked: revoked, View: a.view, Log: a.log,
+		Store: a.ring, Policy: policy, Holder: identity, Revoked: revoked, Reports: a.reports, View: a.view, Log: a.log,
 		Revocations: keys.KeyRevokerFunc(func(ctx context.Context, kid string, until time.Time) error {
 			return revokeKey(ctx, revocations, a.mirror, kid, until)
 		}),
