@@ -38,14 +38,12 @@ func (c *LimitConfig) validate() error {
 	return errors.Join(err, loginErr)
 }
 
-// defaultRateLimits are of the two routes that cost much without a password: a refresh writes to the disk, and a new
-// stream may begin with the whole revocation set. They are far above what honest clients need behind one address.
-// Other routes are answered from memory, or bounded by the guard of failed logins; and nobody is kept from logging out.
+// defaultRateLimits are of the one route that costs much without a password: a new stream may begin with the whole
+// revocation set. They are far above what honest clients need behind one address. Other routes are answered from memory,
+// or bounded otherwise: logins by the guard of failed ones, and refreshes, which would need one more round trip each, by
+// the grace of their session. Nobody is kept from logging out.
 func defaultRateLimits() map[string]string {
-	return map[string]string{
-		"refresh":     "token-bucket 1000/1s burst 10000",
-		"revocations": "token-bucket 100/1s burst 1000",
-	}
+	return map[string]string{"revocations": "token-bucket 100/1s burst 1000"}
 }
 
 // rateLimits returns the policies of the routes that have one: the defaults, changed by the setting.

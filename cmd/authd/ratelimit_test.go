@@ -19,13 +19,13 @@ func TestRateLimitDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, unlimited := range []string{"login", "logout", "verify", "introspect", "jwks"} {
+	for _, unlimited := range []string{"login", "refresh", "logout", "verify", "introspect", "jwks"} {
 		if p, ok := routes[unlimited]; ok {
 			t.Errorf("%s is limited by %v", unlimited, p)
 		}
 	}
-	if p := routes["refresh"]; p.Capacity() < 10_000 || p.Validate() != nil {
-		t.Errorf("refresh is limited by %v: 200 rounds of 50 parallel refreshes must pass", p)
+	if p := routes["revocations"]; p.Capacity() < 1000 || p.Validate() != nil {
+		t.Errorf("revocations is limited by %v: a thousand services behind one address must come back at once", p)
 	}
 	logins, err := cfg.loginPolicies()
 	if err != nil || logins != ratelimit.DefaultLoginPolicies() {
@@ -66,7 +66,7 @@ func TestRateLimitsAreDocumented(t *testing.T) {
 func TestRateLimitsAreChosen(t *testing.T) {
 	file := write(t, `
 rate_limits:
-  - refresh=none
+  - revocations=none
   - login=leaky-bucket 10/1s burst 20
   - jwks = sliding-window 100/1m
   - me=fixed-window 1000/24h
@@ -82,7 +82,7 @@ login_limits: [address=token-bucket 100/15m burst 300]
 		t.Fatal(err)
 	}
 	if got, want := joinPolicies(routes), "introspect=token-bucket 50/1s burst 100, jwks=sliding-window 100/1m, "+
-		"login=leaky-bucket 10/1s burst 20, me=fixed-window 1000/24h, revocations=token-bucket 100/1s burst 1000"; got != want {
+		"login=leaky-bucket 10/1s burst 20, me=fixed-window 1000/24h"; got != want {
 		t.Errorf("limits %s\nwant %s", got, want)
 	}
 	logins, err := cfg.loginPolicies()
@@ -91,11 +91,11 @@ login_limits: [address=token-bucket 100/15m burst 300]
 	if err != nil || logins != want {
 		t.Errorf("logins are limited by %+v, %v, want %+v", logins, err, want)
 	}
-	cfg, err = load(t, map[string]string{"AUTHD_RATE_LIMITS": "refresh=none,me=fixed-window 5/1m"}, "--login-limits", "new=token-bucket 1/1h,known=token-bucket 2/1h")
+	cfg, err = load(t, map[string]string{"AUTHD_RATE_LIMITS": "refresh=token-bucket 9/1s,me=fixed-window 5/1m"}, "--login-limits", "new=token-bucket 1/1h,known=token-bucket 2/1h")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if routes, _ := cfg.rateLimits(); joinPolicies(routes) != "me=fixed-window 5/1m, revocations=token-bucket 100/1s burst 1000" {
+	if routes, _ := cfg.rateLimits(); joinPolicies(routes) != "me=fixed-window 5/1m, refresh=token-bucket 9/1s, revocations=token-bucket 100/1s burst 1000" {
 		t.Errorf("limits %s", joinPolicies(routes))
 	}
 	if logins, _ := cfg.loginPolicies(); logins.New.Limit != 1 || logins.Known.Limit != 2 {
