@@ -20,12 +20,14 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if addr := os.Getenv(watchVariable); addr != "" { // a process that BenchmarkDeniedElsewhere has started
-		if err := watch(addr); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	for variable, job := range map[string]func(addr string) error{watchVariable: watch, verifyVariable: verify} {
+		if addr := os.Getenv(variable); addr != "" { // a process that a test has started
+			if err := job(addr); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	// Most of these tests wait most of the time: they need company, not processors. An argument still wins.
 	if err := flag.Set("test.parallel", "8"); err != nil {
