@@ -10,6 +10,9 @@
 // In an emergency any process revokes a key ([Rotator.Revoke]): its kid enters the revocation set, which every verifier
 // follows, and there the leader finds it ([RevokedKeys]) and lets the standby sign.
 //
+// Where every verifier reports which JWKS it holds ([Reports]), a key may sign as soon as all hold it, ahead of the
+// timetable (Policy.PublishAheadLeast).
+//
 // Whoever can read an unsealed ring can forge tokens; stores outside the process therefore hold only sealed ones, see
 // [Codec]. A backend offers a [Cell], one value with compare-and-swap, and passes the suite of package keystest.
 //

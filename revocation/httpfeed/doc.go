@@ -10,6 +10,11 @@
 // one part in a thousand and asks anew every few minutes. A random nonce, which the answer repeats, shows that no cache
 // answered.
 //
+// # Reports
+//
+// A server may ask its clients which JWKS they hold, and a client says so with its request ([Holding]): what it says and
+// the stream it gets cannot come apart.
+//
 // The feed is public: its IDs are random numbers or digests, and knowing one gives no access. Who can guess a user's
 // name can tell whether it has a cut-off.
 package httpfeed
