@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/authd-project/authd/internal/testenv"
 	"github.com/authd-project/authd/session/sessiontest"
@@ -341,4 +342,85 @@ func (c *crowd) judgeEnd(f *family) {
 			until(c.t, "a denial everywhere", func() bool { return s.verify(c.t, g.AccessToken) == http.StatusUnauthorized })
 		}
 	}
+}
+
+// R1, S3 and R5 under a failover that loses what was acknowledged: nobody accepts what was logged out, not for a moment,
+// those who were not stay logged in, and the records end again, or the sessions would come back once their revocations
+// have expired.
+func TestLogoutsSurviveLossyFailover(t *testing.T) {
+	t.Parallel()
+	set := testenv.NewRedisSentinel(t)
+	url := "redis-sentinel://" + strings.Join(set.Sentinels, ",") + "/?master=" + set.Name
+	r := startReplicas(t, 2, "--redis", url, "--refresh-replays", "1000000")
+	const pairs = 3
+	var ended, alive []grant
+	for range pairs {
+		ended = append(ended, r.servers[0].login(t, "alice", alicesPassword))
+		alive = append(alive, r.servers[1].login(t, "alice", alicesPassword))
+	}
+	old := set.Primary(t)
+	admin := redis.NewClient(&redis.Options{Addr: old.Addr})
+	defer admin.Close()
+	conn := admin.Conn() // WAIT counts what was written before on its own connection
+	defer conn.Close()
+	if err := conn.Set(t.Context(), "after the sessions", 1, time.Hour).Err(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "replicas that have the sessions", func() bool { return conn.Wait(t.Context(), 2, time.Second).Val() == 2 })
+	for _, server := range set.Servers {
+		if server != old {
+			server.Freeze()
+		}
+	}
+	if err := admin.Do(t.Context(), "CLIENT", "KILL", "TYPE", "replica").Err(); err != nil { // or it is in their sockets
+		t.Fatal(err)
+	}
+	for i, g := range ended {
+		r.servers[i%2].logout(t, g, "session") // which no replica has
+	}
+	acked := time.Now()
+	old.Kill()
+	for _, server := range set.Servers {
+		if server != old {
+			server.Thaw()
+		}
+	}
+	look := func() (renewed int) {
+		for _, s := range r.servers {
+			for _, g := range ended {
+				if _, status := s.refresh(t, g.RefreshToken); status != http.StatusUnauthorized && status != http.StatusServiceUnavailable {
+					t.Fatalf("a refresh after the logout answers %d", status)
+				}
+				bound := time.Since(acked) > 5*time.Second
+				if status := s.verify(t, g.AccessToken); bound && status != http.StatusUnauthorized && status != http.StatusServiceUnavailable {
+					t.Fatalf("a token of a session that was logged out is answered %d", status)
+				}
+			}
+			for _, g := range alive {
+				switch _, status := s.refresh(t, g.RefreshToken); status {
+				case http.StatusOK:
+					renewed++
+				case http.StatusServiceUnavailable:
+				default:
+					t.Fatalf("a session that nobody has ended refreshes with %d", status)
+				}
+			}
+		}
+		return renewed
+	}
+	until(t, "everybody who is left refreshing", func() bool { return look() == 2*pairs })
+	promoted := redis.NewClient(&redis.Options{Addr: set.Primary(t).Addr})
+	defer promoted.Close()
+	if promoted.Options().Addr == old.Addr {
+		t.Fatal("there was no failover")
+	}
+	until(t, "the records ended again", func() bool {
+		look()
+		for _, g := range ended {
+			if !strings.HasPrefix(promoted.Get(t.Context(), "authd:s:{"+g.SessionID+"}").Val(), "ended ") {
+				return false
+			}
+		}
+		return true
+	})
 }
