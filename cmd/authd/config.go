@@ -26,6 +26,7 @@ type Config struct {
 	ClusterConfig
 	LimitConfig
 	UsersConfig
+	ExtAuthzConfig
 
 	Listen, AdminListen string
 	Issuer              string
@@ -107,6 +108,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	c.ClusterConfig.bind(fs)
 	c.LimitConfig.bind(fs)
 	c.UsersConfig.bind(fs)
+	c.ExtAuthzConfig.bind(fs)
 }
 
 // defaultData follows the XDG base directory specification, so that every command finds the same folder.
@@ -167,6 +169,7 @@ func (c *Config) Validate() error {
 		c.validateUsers(),
 		c.validateCluster(),
 		c.LimitConfig.validate(),
+		c.ExtAuthzConfig.validate(),
 		require(c.HashPool >= 0, "hash-pool %d: must not be negative", c.HashPool),
 		require(c.MaxConnections > 0, "max-connections %d: must be above 0", c.MaxConnections),
 		require(c.DrainTimeout > 0, "drain-timeout %v: must be above 0", c.DrainTimeout),

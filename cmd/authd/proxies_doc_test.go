@@ -18,7 +18,7 @@ func TestProxiesGuide(t *testing.T) {
 		t.Fatal(err)
 	}
 	snippets := regexp.MustCompile("(?s)<!-- Cut from deploy/proxies/(\\S+); a test compares. -->\n```\\w+\n(.*?)```").FindAllStringSubmatch(string(text), -1)
-	if len(snippets) != 4 {
+	if len(snippets) != 5 {
 		t.Fatalf("%d snippets", len(snippets))
 	}
 	for _, s := range snippets {

@@ -48,6 +48,10 @@ func serve(ctx context.Context, cfg Config, stdout io.Writer, log *slog.Logger) 
 		return err
 	}
 	a.announce(stdout, issuer, public.Addr(), admin.Addr())
+	extAuthz, err := a.openExtAuthz(ctx, stdout)
+	if err != nil {
+		return err
+	}
 
 	// Requests that are being answered need the background work, so it ends after the servers have drained.
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -58,6 +62,7 @@ func serve(ctx context.Context, cfg Config, stdout io.Writer, log *slog.Logger) 
 	servers, serving := errgroup.WithContext(ctx)
 	servers.Go(func() error { return a.public.Serve(serving, public) })
 	servers.Go(func() error { return a.admin.Serve(serving, admin) })
+	servers.Go(func() error { return extAuthz(serving) })
 	servers.Go(func() error { return a.announceReady(serving, stdout) })
 	servers.Go(func() error {
 		select {
