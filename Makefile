@@ -38,6 +38,11 @@ bench: ## measure verification, routes, logout and large sets, as ratios; with P
 	internal/testenv/install.d/redis.sh
 	cd internal/bench && $(GO) run . $(if $(PAGE),-page ../../docs)
 
+.PHONY: chaos
+chaos: ## rotate 200 times on each backend while leaders are killed, frozen and cut off (half an hour)
+	internal/testenv/install.sh
+	$(GO) test ./cmd/authd -run '^TestRotationUnderFire$$' -chaos.rotations 200 -chaos.leaders 50 -parallel 3 -timeout 2h -v
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 30s)
 	@set -e; for pkg in $$($(GO) list ./...); do \

@@ -40,14 +40,15 @@ type joseAnswer struct {
 }
 
 // Jose starts a verifier that ends with the test. It finds an issuer's keys by discovery and keeps them, as a service
-// would: createRemoteJWKSet and jwtVerify with their default caching.
-func Jose(t testing.TB) *JoseVerifier {
+// would: createRemoteJWKSet and jwtVerify with their default caching, or with the options for createRemoteJWKSet that are
+// given as JSON.
+func Jose(t testing.TB, options ...string) *JoseVerifier {
 	t.Helper()
 	script := filepath.Join(JoseDir(t), "verify.mjs")
 	if err := os.WriteFile(script, joseScript, 0o600); err != nil {
 		t.Fatalf("starting jose: %v", err)
 	}
-	cmd := exec.Command("node", script) //nolint:noctx // it ends with its input, in good order, when the test does
+	cmd := exec.Command("node", append([]string{script}, options...)...) //nolint:noctx // it ends with its input, in good order, when the test does
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

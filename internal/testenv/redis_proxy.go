@@ -16,6 +16,7 @@ type Proxy struct {
 	target     string
 	listener   net.Listener
 	swallowing atomic.Bool
+	inspect    atomic.Pointer[func(sent []byte)]
 	all        sync.WaitGroup
 
 	mu    sync.Mutex
@@ -48,6 +49,10 @@ func (p *Proxy) Pass() {
 	p.swallowing.Store(false)
 }
 
+// Inspect has f see what clients send, a piece at a time and from now on, before it goes on its way. Nothing more of the
+// connection does until f returns.
+func (p *Proxy) Inspect(f func(sent []byte)) { p.inspect.Store(&f) }
+
 // Cut closes all connections.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -71,14 +76,14 @@ func (p *Proxy) accept() {
 		p.mu.Lock()
 		p.conns[client], p.conns[server] = true, true
 		p.mu.Unlock()
-		p.all.Go(func() { p.forward(client, server) })
-		p.all.Go(func() { p.forward(server, client) })
+		p.all.Go(func() { p.forward(gate{p, server, true}, client, server) })
+		p.all.Go(func() { p.forward(gate{p, client, false}, server, client) })
 	}
 }
 
 // forward copies until either side is closed, and closes both.
-func (p *Proxy) forward(from, to net.Conn) {
-	_, _ = io.Copy(gate{p, to}, from)
+func (p *Proxy) forward(through gate, from, to net.Conn) {
+	_, _ = io.Copy(through, from)
 	_, _ = from.Close(), to.Close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,9 +94,13 @@ func (p *Proxy) forward(from, to net.Conn) {
 type gate struct {
 	proxy *Proxy
 	to    io.Writer
+	sent  bool // by a client
 }
 
 func (g gate) Write(b []byte) (int, error) {
+	if f := g.proxy.inspect.Load(); f != nil && g.sent {
+		(*f)(b)
+	}
 	if g.proxy.swallowing.Load() {
 		return len(b), nil
 	}

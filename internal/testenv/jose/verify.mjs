@@ -1,10 +1,13 @@
 // Verifies access tokens by discovery, one JSON line in ({"id", "issuer", "audience", "token"}) to one JSON line out
-// ({"id", "claims"} or {"id", "error"}), for as long as standard input is open.
+// ({"id", "claims"} or {"id", "error"}), for as long as standard input is open. An argument is the options of
+// createRemoteJWKSet.
 import { createInterface } from 'node:readline'
 import { webcrypto } from 'node:crypto'
 
 globalThis.crypto ??= webcrypto // Node.js 18 hides it; jose wants it
 const { createRemoteJWKSet, jwtVerify } = await import('jose')
+
+const options = JSON.parse(process.argv[2] ?? '{}')
 
 // The key set of an issuer, kept between tokens as a service would keep it.
 const issuers = new Map()
@@ -18,7 +21,7 @@ async function discover(issuer) {
   if (!answer.ok) throw new Error(`metadata: status ${answer.status}`)
   const metadata = await answer.json()
   if (metadata.issuer !== issuer) throw new Error(`metadata: issuer ${metadata.issuer}`)
-  return createRemoteJWKSet(new URL(metadata.jwks_uri))
+  return createRemoteJWKSet(new URL(metadata.jwks_uri), options)
 }
 
 async function verify({ id, issuer, audience, token }) {
