@@ -58,7 +58,9 @@ func (s *Service) refresh(ctx context.Context, refreshToken string, use Use) (Gr
 	if err != nil {
 		return Grant{}, err
 	}
-	if s.cutOff(after) { // asked last, so that no cut-off which comes during the refresh is missed
+	// Asked last, so that nothing which comes during the refresh is missed. A session that is live and yet revoked is one
+	// whose end the store has lost, in a failover perhaps: it ends again.
+	if s.cutOff(after) || s.revoked(ctx, after.ID) {
 		return Grant{}, s.refuse(ctx, after, "cut off")
 	}
 	g.Outcome = outcome
@@ -165,7 +167,7 @@ func (s *Service) inspect(ctx context.Context, refreshToken string) (Session, er
 		return Session{}, unavailable("looking the account up", err)
 	}
 	_, outcome := Decide(n.Chain, t.generation, s.now(), s.limits)
-	if err != nil || a.Disabled || outcome == Reused || s.cutOff(n) {
+	if err != nil || a.Disabled || outcome == Reused || s.cutOff(n) || s.revoked(ctx, n.ID) {
 		return Session{}, fmt.Errorf("%w: a refresh would end the session", ErrInvalidGrant)
 	}
 	return n, nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/authd-project/authd/identity"
+	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/session"
 )
 
@@ -207,6 +208,26 @@ func TestOutageDoesNotEndSessions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// R5: a store that has lost an end, in a failover, is not believed where the revocation is still known, and the session ends
+// again: it would come back for good when the revocation expires.
+func TestLostEndIsMadeGood(t *testing.T) {
+	w := newWorld(t)
+	g := w.login("alice")
+	w.past()
+	w.mirror.Merge(revocation.Entry{
+		Kind: revocation.Session, ID: revocation.IDOf(revocation.Session, g.Session.ID.String()),
+		Expires: w.clock.Now().Add(time.Hour).Unix(),
+	})
+	if _, _, err := w.service.InspectRefreshToken(t.Context(), g.RefreshToken); !errors.Is(err, session.ErrInvalidGrant) {
+		t.Errorf("inspect: %v", err)
+	}
+	w.wantRefreshError(g.RefreshToken, session.ErrInvalidGrant)
+	w.clock.Advance(2 * time.Hour)
+	w.file.Close()
+	w.open()
+	w.wantRefreshError(g.RefreshToken, session.ErrInvalidGrant)
 }
 
 // Cut-offs of a client and of everything reach sessions that do not refresh for a long time, and spare those that began
