@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -35,9 +36,9 @@ func (l *lab) startChild(ctx context.Context, role string, args ...string) (*pro
 func child(ctx context.Context, role string, args []string) error {
 	switch role {
 	case "echo":
-		return serveEmpty(emptyEcho())
+		return serveEmpty(ctx, emptyEcho())
 	case "nethttp":
-		return serveEmpty(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
+		return serveEmpty(ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }))
 	case "hash":
 		return hashOnDemand(args[0])
 	case "mirrors":
@@ -48,15 +49,43 @@ func child(ctx context.Context, role string, args []string) error {
 	return fmt.Errorf("no role %q", role)
 }
 
-// emptyEcho is the least that a service built on echo can be.
+// The paths of handlers that send and read as much as authd's routes do, and do nothing else.
+const (
+	pathLikeJWKS       = "/like-jwks"
+	pathLikeVerify     = "/like-verify"
+	pathLikeIntrospect = "/like-introspect"
+)
+
+// emptyEcho is the least that a service built on echo can be, and the least that it can be if it answers as authd does.
 func emptyEcho() http.Handler {
 	e := echo.New()
 	e.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
+	with := func(c echo.Context, names ...string) {
+		for _, name := range append(names, "X-Request-Id", "Cache-Control", "X-Content-Type-Options") {
+			c.Response().Header()[name] = []string{"0123456789abcdef0123456789abcdef"}
+		}
+	}
+	body := []byte(strings.Repeat("x", 500)) // about as long as the JWKS and the answer to introspection
+	e.GET(pathLikeJWKS, func(c echo.Context) error {
+		with(c, "Etag")
+		return c.Blob(http.StatusOK, "application/jwk-set+json", body)
+	})
+	e.GET(pathLikeVerify, func(c echo.Context) error {
+		with(c, "X-Auth-Subject", "X-Auth-Session", "X-Auth-Scope")
+		return c.NoContent(http.StatusOK)
+	})
+	e.POST(pathLikeIntrospect, func(c echo.Context) error {
+		if _, err := io.ReadAll(c.Request().Body); err != nil {
+			return err
+		}
+		with(c)
+		return c.JSONBlob(http.StatusOK, body)
+	})
 	return e
 }
 
-func serveEmpty(h http.Handler) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func serveEmpty(ctx context.Context, h http.Handler) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -115,20 +144,21 @@ func hashFor(atOnce int, deadline time.Time) (made int) {
 	return made
 }
 
-// hash asks a child that hashes for its rate.
-func (p *process) hash(d time.Duration) (float64, error) {
+// hash lets a child hash for d. What it returns has no latencies.
+func (p *process) hash(d time.Duration) (turn, error) {
+	cpu := p.cpu()
 	if err := p.tell(d.String()); err != nil {
-		return 0, err
+		return turn{}, err
 	}
 	line, err := p.line()
 	if err != nil {
-		return 0, err
+		return turn{}, err
 	}
 	var made, seconds float64
 	if _, err := fmt.Sscan(line, &made, &seconds); err != nil {
-		return 0, fmt.Errorf("reading %q: %w", line, err)
+		return turn{}, fmt.Errorf("reading %q: %w", line, err)
 	}
-	return made / seconds, nil
+	return turn{rate: made / seconds, cpu: (p.cpu() - cpu) / time.Duration(made)}, nil
 }
 
 // runAll runs functions until the first fails or ctx ends.

@@ -43,6 +43,16 @@ func processTime(pid int) time.Duration {
 	return time.Duration(sum) * tick
 }
 
+// processMemory is the resident memory of another process, in bytes.
+func processMemory(pid int) int64 {
+	statm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid)) // absent: unknown
+	var size, resident int64
+	if _, err := fmt.Sscan(string(statm), &size, &resident); err != nil {
+		return 0
+	}
+	return resident * int64(os.Getpagesize())
+}
+
 // processorName is what the kernel calls the processor.
 func processorName() string {
 	info, _ := os.ReadFile("/proc/cpuinfo") // absent: unknown

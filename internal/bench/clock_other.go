@@ -17,6 +17,8 @@ func clock() time.Duration { return time.Since(started) }
 
 func processTime(int) time.Duration { return 0 }
 
+func processMemory(int) int64 { return 0 }
+
 func processorName() string { return "unknown" }
 
 func endWithParent(*exec.Cmd) {}

@@ -202,8 +202,13 @@ func measureLoads(ctx context.Context, rounds int, d time.Duration, loads []*loa
 }
 
 func (l *load) summary(turns []turn) loadResult {
+	r := summary(turns)
+	r.name, r.clients = l.name, len(l.clients)
+	return r
+}
+
+func summary(turns []turn) loadResult {
 	return loadResult{
-		name: l.name, clients: len(l.clients),
 		rate: medianOf(turns, func(t turn) float64 { return t.rate }),
 		cpu:  medianOf(turns, func(t turn) time.Duration { return t.cpu }),
 		p50:  medianOf(turns, func(t turn) time.Duration { return quantile(t.latencies, 0.5) }),

@@ -15,6 +15,8 @@ import (
 )
 
 const (
+	nameHash     = "bare hash, as many at once as by default"
+	nameHashAll  = "bare hash, every core hashing"
 	nameLogin    = "login, embedded"
 	nameLoginOn  = "login, Redis"
 	nameLoginAll = "login, embedded, every core hashing"
@@ -30,10 +32,16 @@ func hashing() (byDefault, everyCore int) {
 
 // loginRun is what logins are compared with and by.
 type loginRun struct {
-	loads         []*load
-	bare, bareAll *process
-	rate, rateAll []float64 // of bare hashes, in each turn
-	embedded      endpoint
+	embedded endpoint
+	loads    []*load
+	hashes   []hashes
+}
+
+// hashes are made by a process that does nothing else.
+type hashes struct {
+	*process
+	name   string
+	atOnce int
 }
 
 // measureLogins compares logins with the bare rate of their hash, and then measures token checks beside a flood of them.
@@ -43,20 +51,11 @@ func measureLogins(ctx context.Context, l *lab, e effort, r *report) error {
 	if err != nil {
 		return err
 	}
-	turns := make([][]turn, len(run.loads))
-	for range e.loginRounds {
-		if err := run.round(ctx, e.loginTurn, turns); err != nil {
-			return err
-		}
+	results, err := run.measure(ctx, e)
+	if err != nil {
+		return err
 	}
-	results := make([]loadResult, len(run.loads))
-	for i, load := range run.loads {
-		results[i] = load.summary(turns[i])
-	}
-	slices.Sort(run.rate)
-	slices.Sort(run.rateAll)
-	bare, bareAll := quantile(run.rate, 0.5), quantile(run.rateAll, 0.5)
-	r.add("login", loginTable(results, bare, bareAll), loginBudgets(results, bare, bareAll)...)
+	r.add("login", loginTable(results), loginBudgets(results)...)
 	return measureFlood(ctx, run.embedded, e, r)
 }
 
@@ -64,16 +63,14 @@ func measureLogins(ctx context.Context, l *lab, e effort, r *report) error {
 func (l *lab) startLogins(ctx context.Context) (run *loginRun, err error) {
 	run = &loginRun{}
 	byDefault, everyCore := hashing()
-	if run.bare, err = l.startChild(ctx, "hash", strconv.Itoa(byDefault)); err != nil {
-		return run, err
-	}
-	if run.bareAll, err = l.startChild(ctx, "hash", strconv.Itoa(everyCore)); err != nil {
-		return run, err
-	}
-	for _, p := range []*process{run.bare, run.bareAll} {
-		if _, err := p.until("ready"); err != nil {
+	for _, h := range []hashes{{name: nameHash, atOnce: byDefault}, {name: nameHashAll, atOnce: everyCore}} {
+		if h.process, err = l.startChild(ctx, "hash", strconv.Itoa(h.atOnce)); err != nil {
 			return run, err
 		}
+		if _, err := h.until("ready"); err != nil {
+			return run, err
+		}
+		run.hashes = append(run.hashes, h)
 	}
 	redis, err := l.startRedis(ctx)
 	if err != nil {
@@ -110,59 +107,61 @@ func (l *lab) startLogins(ctx context.Context) (run *loginRun, err error) {
 	return run, nil
 }
 
-// round gives each its turn.
-func (run *loginRun) round(ctx context.Context, d time.Duration, turns [][]turn) error {
-	for _, i := range rand.Perm(len(run.loads) + 2) {
-		switch i {
-		case len(run.loads):
-			rate, err := run.bare.hash(d)
-			if err != nil {
-				return err
+// measure gives each its turn in every round; see [measure].
+func (run *loginRun) measure(ctx context.Context, e effort) ([]loadResult, error) {
+	turns := make([][]turn, len(run.hashes)+len(run.loads))
+	for range e.loginRounds {
+		for _, i := range rand.Perm(len(turns)) {
+			var t turn
+			var err error
+			if i < len(run.hashes) {
+				t, err = run.hashes[i].hash(e.loginTurn)
+			} else {
+				t, err = run.loads[i-len(run.hashes)].run(ctx, e.loginTurn)
 			}
-			run.rate = append(run.rate, rate)
-		case len(run.loads) + 1:
-			rate, err := run.bareAll.hash(d)
 			if err != nil {
-				return err
-			}
-			run.rateAll = append(run.rateAll, rate)
-		default:
-			t, err := run.loads[i].run(ctx, d)
-			if err != nil {
-				return err
+				return nil, err
 			}
 			turns[i] = append(turns[i], t)
 		}
 	}
-	return nil
+	var results []loadResult
+	for i, h := range run.hashes {
+		r := summary(turns[i])
+		r.name, r.clients = h.name, h.atOnce
+		results = append(results, r)
+	}
+	for i, l := range run.loads {
+		results = append(results, l.summary(turns[len(run.hashes)+i]))
+	}
+	return results, nil
 }
 
-func loginTable(results []loadResult, bare, bareAll float64) table {
-	t := table{columns: []string{"logging in", "clients", "logins/s", "÷ bare hash", "p50 ms", "p99 ms", "server CPU ms"}}
-	byDefault, everyCore := hashing()
-	t.add("bare hash, as many at once as by default", strconv.Itoa(byDefault), significant(bare), ratio(1), "", "", "")
-	t.add("bare hash, every core hashing", strconv.Itoa(everyCore), significant(bareAll), ratio(1), "", "", "")
+func loginTable(results []loadResult) table {
+	t := table{columns: []string{"logging in", "clients", "logins/s", "÷ bare hash", "p50 ms", "p99 ms", "server CPU ms", "÷ bare hash"}}
 	for _, r := range results {
-		t.add(r.name, strconv.Itoa(r.clients), significant(r.rate), ratio(r.rate/bareOf(r, bare, bareAll)), millis(r.p50), millis(r.p99),
-			millis(r.cpu))
+		bare := bareOf(results, r)
+		t.add(r.name, strconv.Itoa(r.clients), significant(r.rate), ratio(r.rate/bare.rate), millis(r.p50), millis(r.p99),
+			millis(r.cpu), ratio(float64(r.cpu)/float64(bare.cpu)))
 	}
 	return t
 }
 
-// bareOf is the rate of bare hashes to hold a result against.
-func bareOf(r loadResult, bare, bareAll float64) float64 {
-	if r.name == nameLoginAll {
-		return bareAll
+// bareOf is the bare hashing to hold a result against.
+func bareOf(results []loadResult, r loadResult) loadResult {
+	name := nameHash
+	if r.name == nameLoginAll || r.name == nameHashAll {
+		name = nameHashAll
 	}
-	return bare
+	return results[slices.IndexFunc(results, func(r loadResult) bool { return r.name == name })]
 }
 
-func loginBudgets(results []loadResult, bare, bareAll float64) []budget {
+func loginBudgets(results []loadResult) []budget {
 	var budgets []budget
 	for _, name := range []string{nameLogin, nameLoginOn, nameLoginAll} {
 		r := find(results, name, crowd)
 		budgets = append(budgets, budget{
-			what: name + " ÷ bare hash", have: r.rate / bareOf(r, bare, bareAll), limit: 0.9, unit: "x", atLeast: true,
+			what: name + " ÷ bare hash", have: r.rate / bareOf(results, r).rate, limit: 0.9, unit: "x", atLeast: true,
 		})
 	}
 	return budgets
@@ -278,7 +277,7 @@ func checkAtPace(ctx context.Context, s endpoint, g grant, d time.Duration) ([]t
 			defer c.conn.Close()
 			for due := began.Add(period * time.Duration(i) / clients); due.Before(began.Add(d)); due = due.Add(period) {
 				time.Sleep(time.Until(due))
-				if _, err := c.expect(verifyRequest(g)); err != nil {
+				if _, err := c.expect(verifyRequest(pathVerify, g)); err != nil {
 					return err
 				}
 				latencies[i] = append(latencies[i], time.Since(due))

@@ -51,7 +51,7 @@ type effort struct {
 var (
 	full = effort{
 		rounds: 100, batch: 64, few: 1_000, many: 100_000, entries: 1_000_000,
-		loadRounds: 11, turn: 500 * time.Millisecond, loginRounds: 5, loginTurn: time.Second, flood: 500, floodTime: 8 * time.Second,
+		loadRounds: 9, turn: 500 * time.Millisecond, loginRounds: 5, loginTurn: time.Second, flood: 500, floodTime: 8 * time.Second,
 		logouts: 300, boots: 3, missed: 250_000,
 	}
 	quick = effort{

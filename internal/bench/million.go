@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,66 +52,83 @@ func measureMillion(ctx context.Context, l *lab, e effort, r *report) error {
 	if _, err := mirror.until("ready"); err != nil {
 		return err
 	}
-	if err := forgetSlow(ctx, client); err != nil {
+	m := millionRun{mirror: mirror, client: client, redisBytes: (after - before) / float64(e.entries)}
+	if err := m.bootAndResume(ctx, e); err != nil {
 		return err
 	}
-	pings := startPings(ctx, client)
-	boot, resume, err := bootAndResume(ctx, mirror, client, e)
-	latencies, pingErr := pings.stop()
-	if err := errors.Join(err, pingErr); err != nil {
-		return err
-	}
-	command, took, err := slowest(ctx, client)
-	if err != nil {
-		return err
-	}
-	r.addMillion(e, boot, resume, latencies, command, took, (after-before)/float64(e.entries))
+	m.addTo(r, e)
 	return nil
 }
 
-func (r *report) addMillion(e effort, boot, resume booted, pings []time.Duration, command string, slow time.Duration, redisBytes float64) {
+// millionRun is a mirror that boots and what came of it.
+type millionRun struct {
+	mirror *process
+	client *redis.Client
+
+	boot, resume booted
+	busy         busy
+	pings        []time.Duration
+	redisBytes   float64 // an entry
+}
+
+func (m *millionRun) addTo(r *report, e effort) {
 	t := table{columns: []string{"a mirror on Redis", "measured", ""}}
-	t.add(fmt.Sprintf("boots on %d entries", e.entries), significant(boot.seconds), "s")
-	t.add(fmt.Sprintf("catches up with %d entries after it was cut off", e.missed), significant(resume.seconds), "s")
-	t.add("longest command meanwhile", millis(slow), "ms")
-	t.add("a ping meanwhile, p99", millis(quantile(pings, 0.99)), "ms")
-	t.add("a ping meanwhile, max", millis(quantile(pings, 1)), "ms")
-	t.add("memory of Redis, an entry", significant(redisBytes), "bytes")
-	t.add("memory of the verifier, an entry", significant(boot.bytes/boot.entries), "bytes")
-	t.add("the longest command is", command, "")
+	t.add(fmt.Sprintf("boots on %d entries", e.entries), significant(m.boot.seconds), "s")
+	t.add(fmt.Sprintf("catches up with %d entries after it was cut off", e.missed), significant(m.resume.seconds), "s")
+	t.add("longest command meanwhile", millis(m.busy.longest), "ms")
+	t.add("the longest command is", m.busy.command, "")
+	t.add(fmt.Sprintf("commands longer than %v", bearable), fmt.Sprint(m.busy.long), "")
+	t.add("a ping meanwhile, p99", millis(quantile(m.pings, 0.99)), "ms")
+	t.add("a ping meanwhile, max", millis(quantile(m.pings, 1)), "ms")
+	t.add("memory of Redis, an entry", significant(m.redisBytes), "bytes")
+	t.add("memory of the verifier, an entry", significant(m.boot.bytes/m.boot.entries), "bytes")
 	r.add("million", t,
-		budget{what: "mirror boots", have: boot.seconds, limit: 5, unit: "s"},
-		budget{what: "mirror catches up", have: resume.seconds, limit: 5, unit: "s"},
-		budget{what: "Redis busy with one command", have: slow.Seconds() * 1000, limit: 2, unit: "ms"},
-		budget{what: "verifier: memory of an entry", have: boot.bytes / boot.entries, limit: 64, unit: "bytes"},
+		budget{what: "mirror boots", have: m.boot.seconds, limit: 5, unit: "s"},
+		budget{what: "mirror catches up", have: m.resume.seconds, limit: 5, unit: "s"},
+		budget{what: "Redis busy with one command", have: m.busy.longest.Seconds() * 1000, limit: bearable.Seconds() * 1000, unit: "ms"},
+		budget{what: "verifier: memory of an entry", have: m.boot.bytes / m.boot.entries, limit: 64, unit: "bytes"},
 	)
 }
 
-// bootAndResume boots some times, of which it returns the median, and lets the last mirror miss entries.
-func bootAndResume(ctx context.Context, mirror *process, client *redis.Client, e effort) (boot, resume booted, err error) {
+// bootAndResume boots some times, of which it keeps the median, and lets the last mirror miss entries.
+func (m *millionRun) bootAndResume(ctx context.Context, e effort) error {
 	var boots []booted
 	for range e.boots {
-		b, err := mirror.command("boot")
-		if err != nil {
-			return boot, resume, err
+		b, err := m.observed(ctx, "boot")
+		if err == nil && b.entries < float64(e.entries) {
+			err = fmt.Errorf("the mirror is fresh and holds %.0f entries of %d", b.entries, e.entries)
 		}
-		if b.entries < float64(e.entries) {
-			return boot, resume, fmt.Errorf("the mirror is fresh and holds %.0f entries of %d", b.entries, e.entries)
+		if err == nil {
+			err = m.mirror.cut()
+		}
+		if err != nil {
+			return err
 		}
 		boots = append(boots, b)
-		if err := mirror.cut(); err != nil {
-			return boot, resume, err
-		}
 	}
-	slices.SortFunc(boots, func(a, b booted) int { return int((a.seconds - b.seconds) * 1e6) })
-	boot = boots[len(boots)/2]
-	if err := revoke(ctx, client, e.missed); err != nil {
-		return boot, resume, err
+	slices.SortFunc(boots, func(a, b booted) int { return cmp.Compare(a.seconds, b.seconds) })
+	m.boot = boots[len(boots)/2]
+	if err := revoke(ctx, m.client, e.missed); err != nil {
+		return err
 	}
-	if resume, err = mirror.command("resume"); err == nil && resume.entries < float64(e.entries+e.missed) {
-		err = fmt.Errorf("the mirror has caught up and holds %.0f entries of %d", resume.entries, e.entries+e.missed)
+	var err error
+	if m.resume, err = m.observed(ctx, "resume"); err == nil && m.resume.entries < float64(e.entries+e.missed) {
+		err = fmt.Errorf("the mirror has caught up and holds %.0f entries of %d", m.resume.entries, e.entries+e.missed)
 	}
-	return boot, resume, err
+	slices.Sort(m.pings)
+	return err
+}
+
+// observed gives the mirror a command, and watches Redis until it is done.
+func (m *millionRun) observed(ctx context.Context, command string) (booted, error) {
+	if err := forgetSlow(ctx, m.client); err != nil {
+		return booted{}, err
+	}
+	pings := startPings(ctx, m.client)
+	b, err := m.mirror.command(command)
+	latencies, pingErr := pings.stop()
+	m.pings = append(m.pings, latencies...)
+	return b, errors.Join(err, pingErr, m.busy.add(ctx, m.client))
 }
 
 // command lets the mirror of a child boot or resume.
@@ -187,6 +205,5 @@ func (p *pinger) run(ctx context.Context, client *redis.Client) error {
 func (p *pinger) stop() ([]time.Duration, error) {
 	p.cancel()
 	err := <-p.done
-	slices.Sort(p.latencies)
 	return p.latencies, err
 }

@@ -26,6 +26,7 @@ func (r *report) writePage(folder string) error {
 		files[name] = text
 	}
 	for name, text := range files {
+		//nolint:gosec // documentation is for everybody
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
 			return fmt.Errorf("writing the page: %w", err)
 		}

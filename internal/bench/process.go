@@ -155,3 +155,6 @@ func (p *process) tell(line string) error {
 
 // cpu is the processor time that the program has used so far; 0 where that cannot be told.
 func (p *process) cpu() time.Duration { return processTime(p.cmd.Process.Pid) }
+
+// resident is the memory that the program holds, in bytes; 0 where that cannot be told.
+func (p *process) resident() int64 { return processMemory(p.cmd.Process.Pid) }

@@ -31,30 +31,45 @@ func (s endpoint) info(name string) (float64, error) {
 	return 0, fmt.Errorf("redis does not tell %s", name)
 }
 
-// slowest is the command that kept the server busy for the longest time since the last call of forgetSlow.
-func slowest(ctx context.Context, client *redis.Client) (name string, took time.Duration, err error) {
+// busy is what Redis was busy with.
+type busy struct {
+	command string        // that took longest, of those that were noted
+	longest time.Duration // how long that was
+	long    int           // commands that took longer than bearable
+}
+
+// bearable is how long one command may keep everybody else waiting.
+const bearable = 2 * time.Millisecond
+
+// add counts the commands since the last call of forgetSlow.
+func (b *busy) add(ctx context.Context, client *redis.Client) error {
 	log, err := client.SlowLogGet(ctx, -1).Result()
 	if err != nil {
-		return "", 0, fmt.Errorf("asking redis: %w", err)
+		return fmt.Errorf("asking redis: %w", err)
 	}
-	name, took = "none that is worth noting", slow
 	for _, s := range log {
-		if s.Duration > took {
-			name, took = strings.ToLower(strings.Join(s.Args[:min(2, len(s.Args))], " ")), s.Duration
+		if strings.EqualFold(s.Args[0], "slowlog") { // ours
+			continue
+		}
+		if s.Duration > b.longest {
+			b.command, b.longest = strings.ToLower(s.Args[0]), s.Duration
+		}
+		if s.Duration > bearable {
+			b.long++
 		}
 	}
-	return name, took, nil
+	return nil
 }
 
 // slow is what a command must take to be noted.
-const slow = 100 * time.Microsecond
+const slow = 500 * time.Microsecond
 
 // forgetSlow begins to note slow commands anew.
 func forgetSlow(ctx context.Context, client *redis.Client) error {
 	if err := client.ConfigSet(ctx, "slowlog-log-slower-than", strconv.FormatInt(slow.Microseconds(), 10)).Err(); err != nil {
 		return fmt.Errorf("setting up redis: %w", err)
 	}
-	if err := client.ConfigSet(ctx, "slowlog-max-len", "100000").Err(); err != nil {
+	if err := client.ConfigSet(ctx, "slowlog-max-len", "10000").Err(); err != nil {
 		return fmt.Errorf("setting up redis: %w", err)
 	}
 	return client.SlowLogReset(ctx).Err()

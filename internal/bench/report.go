@@ -47,7 +47,7 @@ func (t table) print(w io.Writer) {
 	for _, row := range append([][]string{t.columns}, t.rows...) {
 		fmt.Fprintln(tw, strings.Join(row, "\t")+"\t")
 	}
-	tw.Flush()
+	_ = tw.Flush() // a terminal that does not take it has nothing to tell either
 	fmt.Fprintln(w)
 }
 

@@ -20,6 +20,13 @@ const (
 	nameRefreshOn  = "refresh, Redis"
 )
 
+// Routes that are asked.
+const (
+	pathJWKS       = "/.well-known/jwks.json"
+	pathVerify     = "/v1/verify"
+	pathIntrospect = "/oauth2/introspect"
+)
+
 // crowd is how many clients ask at once where their number is not what is compared.
 const crowd = 64
 
@@ -30,22 +37,47 @@ func crowds() []int { return []int{1, 16, crowd} }
 // again, and each refresh rotates.
 const sessionsPerClient = 32
 
+// rarely makes Go collect garbage when the heap has grown fivefold, not twofold: authd's heap is small, so that it is
+// collected many times a second under load.
+const rarely = "GOGC=400"
+
+// routeServers are what routes are measured on.
+type routeServers struct {
+	empty, bare endpoint
+	redis       endpoint
+	embedded    endpoint
+	relaxed     endpoint // embedded, collecting garbage rarely
+	shared      endpoint // on Redis
+}
+
+func (l *lab) startRouteServers(ctx context.Context) (s routeServers, err error) {
+	if s.redis, err = l.startRedis(ctx); err != nil {
+		return s, err
+	}
+	if s.empty, err = l.startEmpty(ctx, "echo"); err != nil {
+		return s, err
+	}
+	if s.bare, err = l.startEmpty(ctx, "nethttp"); err != nil {
+		return s, err
+	}
+	if s.embedded, err = l.startAuthd(ctx, authdOptions{cheap: true}); err != nil {
+		return s, err
+	}
+	if s.relaxed, err = l.startAuthd(ctx, authdOptions{cheap: true, env: []string{rarely}}); err != nil {
+		return s, err
+	}
+	s.shared, err = l.startAuthd(ctx, authdOptions{cheap: true, redis: s.redis.addr})
+	return s, err
+}
+
 // measureRoutes compares authd's routes with a server that does nothing.
-func measureRoutes(ctx context.Context, l *lab, e effort, r *report) (err error) {
+func measureRoutes(ctx context.Context, l *lab, e effort, r *report) error {
 	defer l.stopAll()
-	redis, err := l.startRedis(ctx)
+	servers, err := l.startRouteServers(ctx)
 	if err != nil {
 		return err
 	}
-	embedded, err := l.startAuthd(ctx, authdOptions{cheap: true})
-	if err != nil {
-		return err
-	}
-	shared, err := l.startAuthd(ctx, authdOptions{cheap: true, redis: redis.addr})
-	if err != nil {
-		return err
-	}
-	loads, err := l.routeLoads(ctx, embedded, shared)
+	loads, err := servers.loads(ctx)
 	if err != nil {
 		return err
 	}
@@ -53,52 +85,62 @@ func measureRoutes(ctx context.Context, l *lab, e effort, r *report) (err error)
 	if err != nil {
 		return err
 	}
-	trips, err := roundTrips(ctx, redis, loads[len(loads)-1], e.turn)
+	trips, err := roundTrips(ctx, servers.redis, loads[len(loads)-1], e.turn)
 	if err != nil {
 		return err
 	}
 	r.add("routes", routeTable(results), routeBudgets(results, trips)...)
-	r.add("refresh", table{
-		columns: []string{"refresh on Redis", "round trips"},
-		rows:    [][]string{{"of one refresh", ratio(trips)}},
-	})
+	memory := table{columns: []string{"after this load", "resident MiB", "Redis round trips of a refresh"}}
+	for _, row := range []struct {
+		name   string
+		server endpoint
+		trips  string
+	}{
+		{nameEcho, servers.empty, ""}, {"authd, embedded", servers.embedded, ""},
+		{"authd, embedded, " + rarely, servers.relaxed, ""}, {"authd, Redis", servers.shared, ratio(trips)},
+	} {
+		memory.add(row.name, significant(float64(row.server.resident())/(1<<20)), row.trips)
+	}
+	r.add("memory", memory)
 	return nil
 }
 
-// routeLoads ends with refreshing on Redis with the most clients.
-func (l *lab) routeLoads(ctx context.Context, embedded, shared endpoint) (loads []*load, err error) {
-	empty, err := l.startEmpty(ctx, "echo")
-	if err != nil {
-		return nil, err
-	}
-	bare, err := l.startEmpty(ctx, "nethttp")
-	if err != nil {
-		return nil, err
-	}
-	grants, err := embedded.logins(ctx, 1)
-	if err != nil {
-		return nil, err
-	}
+// loads ends with refreshing on Redis with the most clients.
+func (s routeServers) loads(ctx context.Context) (loads []*load, err error) {
 	add := func(name string, s endpoint, n int, next func(int) func(*caller) error) {
 		loads = append(loads, newLoad(name, s, n, next))
 	}
-	add(nameNetHTTP, bare, crowd, same(getRequest("/")))
+	add(nameNetHTTP, s.bare, crowd, same(getRequest("/")))
 	for _, n := range crowds() {
-		add(nameEcho, empty, n, same(getRequest("/")))
+		add(nameEcho, s.empty, n, same(getRequest("/")))
 	}
-	add(nameJWKS, embedded, crowd, same(getRequest("/.well-known/jwks.json")))
-	add(nameVerify, embedded, crowd, same(verifyRequest(grants[0])))
-	add(nameIntrospect, embedded, crowd, same(introspectRequest(grants[0])))
-	for _, s := range []struct {
-		name string
-		on   endpoint
-	}{{nameRefresh, embedded}, {nameRefreshOn, shared}} {
+	for _, on := range []struct {
+		server, issuer                 endpoint
+		suffix                         string
+		pathJWKS, pathVerify, pathForm string
+	}{
+		{s.embedded, s.embedded, "", pathJWKS, pathVerify, pathIntrospect},
+		{s.relaxed, s.relaxed, ", " + rarely, pathJWKS, pathVerify, pathIntrospect},
+		{s.empty, s.embedded, ": echo that only reads and sends as much", pathLikeJWKS, pathLikeVerify, pathLikeIntrospect},
+	} {
+		live, err := on.issuer.logins(ctx, 1)
+		if err != nil {
+			return nil, err
+		}
+		add(nameJWKS+on.suffix, on.server, crowd, same(getRequest(on.pathJWKS)))
+		add(nameVerify+on.suffix, on.server, crowd, same(verifyRequest(on.pathVerify, live[0])))
+		add(nameIntrospect+on.suffix, on.server, crowd, same(introspectRequest(on.pathForm, live[0])))
+	}
+	for _, on := range []struct {
+		name   string
+		server endpoint
+	}{{nameRefresh, s.embedded}, {nameRefreshOn, s.shared}} {
 		for _, n := range crowds() {
-			next, err := refreshes(ctx, s.on, n)
+			next, err := refreshes(ctx, on.server, n)
 			if err != nil {
 				return nil, err
 			}
-			add(s.name, s.on, n, next)
+			add(on.name, on.server, n, next)
 		}
 	}
 	return loads, nil

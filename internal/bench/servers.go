@@ -54,7 +54,7 @@ func (l *lab) startRedis(ctx context.Context) (endpoint, error) {
 	var err error
 	for range 5 { // somebody may take the port between our choosing it and the server's binding it
 		var port string
-		if port, err = freePort(); err != nil {
+		if port, err = freePort(ctx); err != nil {
 			return endpoint{}, err
 		}
 		var p *process
@@ -72,8 +72,8 @@ func (l *lab) startRedis(ctx context.Context) (endpoint, error) {
 	return endpoint{}, err
 }
 
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("choosing a port: %w", err)
 	}
@@ -188,13 +188,13 @@ func request(method, path, authorization, contentType, body string) []byte {
 
 func getRequest(path string) []byte { return request(http.MethodGet, path, "", "", "") }
 
-func verifyRequest(g grant) []byte {
-	return request(http.MethodGet, "/v1/verify", "Bearer "+g.AccessToken, "", "")
+func verifyRequest(path string, g grant) []byte {
+	return request(http.MethodGet, path, "Bearer "+g.AccessToken, "", "")
 }
 
-func introspectRequest(g grant) []byte {
+func introspectRequest(path string, g grant) []byte {
 	credentials := url.QueryEscape(clientID) + ":" + url.QueryEscape(clientSecret)
-	return request(http.MethodPost, "/oauth2/introspect", "Basic "+base64.StdEncoding.EncodeToString([]byte(credentials)),
+	return request(http.MethodPost, path, "Basic "+base64.StdEncoding.EncodeToString([]byte(credentials)),
 		"application/x-www-form-urlencoded", "token="+g.AccessToken)
 }
 
