@@ -198,17 +198,8 @@ func (s *EtcdServer) Restart() {
 // server has stopped.
 func (s *EtcdServer) Freeze() {
 	s.t.Helper()
-	s.signal(syscall.SIGSTOP)
-	for {
-		var status syscall.WaitStatus
-		_, err := syscall.Wait4(s.cmd.Process.Pid, &status, syscall.WUNTRACED, nil)
-		switch {
-		case errors.Is(err, syscall.EINTR):
-		case err != nil || !status.Stopped():
-			s.t.Fatalf("freezing etcd: status %d, %v", status, err)
-		default:
-			return
-		}
+	if err := freeze(s.cmd.Process.Pid); err != nil {
+		s.t.Fatalf("freezing etcd: %v", err)
 	}
 }
 

@@ -61,7 +61,7 @@ func NewKubernetes(t testing.TB, flags ...string) *KubernetesServer {
 // test ends, if not before.
 func (s *KubernetesServer) Freeze(t testing.TB) {
 	t.Helper()
-	if err := s.server.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := freeze(s.server.Process.Pid); err != nil {
 		t.Fatalf("freezing kube-apiserver: %v", err)
 	}
 	t.Cleanup(func() { s.Thaw(t) })

@@ -107,7 +107,12 @@ func (s *RedisServer) Restart() {
 }
 
 // Freeze stops the server in the middle of what it does: connections stay open, nothing is answered.
-func (s *RedisServer) Freeze() { s.signal(syscall.SIGSTOP) }
+func (s *RedisServer) Freeze() {
+	s.t.Helper()
+	if err := freeze(s.cmd.Process.Pid); err != nil {
+		s.t.Fatalf("freezing redis-server: %v", err)
+	}
+}
 
 // Thaw lets a frozen server go on.
 func (s *RedisServer) Thaw() { s.signal(syscall.SIGCONT) }

@@ -55,7 +55,7 @@ func NewRedisSentinel(t testing.TB) *RedisSentinel {
 func (s *RedisSentinel) Primary(t testing.TB) *RedisServer {
 	t.Helper()
 	sentinel := redis.NewSentinelClient(&redis.Options{Addr: s.Sentinels[0]})
-	defer sentinel.Close()
+	defer func() { _ = sentinel.Close() }()
 	addr, err := sentinel.GetMasterAddrByName(t.Context(), s.Name).Result()
 	if err != nil {
 		t.Fatalf("asking a sentinel for the primary: %v", err)
