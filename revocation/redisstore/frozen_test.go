@@ -70,7 +70,7 @@ type verifier struct {
 
 func startVerifier(t *testing.T, addr string) *verifier {
 	t.Helper()
-	cmd := exec.Command(os.Args[0]) //nolint:noctx // ended below
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), verifyVariable+"="+addr)
 	cmd.Stderr = os.Stderr
 	in, err1 := cmd.StdinPipe()

@@ -18,6 +18,9 @@
 //
 // A lost End would bring the session back. It must be ended again as soon as the loss is noticed, which is when the
 // revocation of its sid is written back: whoever does that calls [Store.End] with the same ids.
+// In a cluster the failover may be of the record's shard alone, where no revocation is lost and so nothing is noticed: the
+// session is refused and ended by a refresh for as long as its revocation lasts, and after that it is back. Set
+// Config.Replicas there.
 //
 // # Rights
 //
