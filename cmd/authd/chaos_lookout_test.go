@@ -47,7 +47,7 @@ func (l *lookout) watch(s *slot) {
 	}
 }
 
-// see checks that a leader never says so once one of a later term has.
+// see checks that a leader never says so once one of a later term has, unless it was frozen.
 func (l *lookout) see(r reign) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -57,7 +57,7 @@ func (l *lookout) see(r reign) {
 	l.anybody = r.seen
 	switch {
 	case r.term == 0: // it has not claimed the ring yet
-	case r.term < l.now.term && r.asked.After(l.now.seen):
+	case r.term < l.now.term && r.asked.After(l.now.seen) && !r.slot.dazed(r.asked):
 		l.t.Errorf("authd %d says that it leads in term %d, after another one has in term %d", r.slot.n, r.term, l.now.term)
 	case r.term == l.now.term && r.slot != l.now.slot:
 		l.t.Errorf("authd %d and %d both lead in term %d", r.slot.n, l.now.slot.n, r.term)

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // slot is the place of one authd, which may be down at times.
@@ -17,6 +18,7 @@ type slot struct {
 	mu     sync.Mutex
 	server *server // nil while it is down
 	frozen bool
+	thawed time.Time
 	was    int // refusals of those that were here before
 }
 
@@ -46,10 +48,20 @@ func (s *slot) kill() {
 func (s *slot) freeze() { s.signal(true, syscall.SIGSTOP) }
 func (s *slot) thaw()   { s.signal(false, syscall.SIGCONT) }
 
+// dazed tells whether what was asked at that time may be answered by one that woke up and has not looked at the clock.
+func (s *slot) dazed(asked time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return asked.Before(s.thawed.Add(time.Second))
+}
+
 func (s *slot) signal(frozen bool, sig syscall.Signal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.frozen = frozen
+	if !frozen {
+		s.thawed = time.Now()
+	}
 	_ = s.server.cmd.Process.Signal(sig)
 }
 
