@@ -62,7 +62,8 @@ func (a *app) openRedis(ctx context.Context, file *boltfile.File) (stores, error
 		return stores{}, err
 	}
 	revocations, err := revocationredis.Open(ctx, revocationredis.Config{
-		Client: client, Mirror: a.mirror, Replicas: a.cfg.RedisReplicas, Memory: epochMemory{file}, Logger: a.log,
+		Client: client, Mirror: a.mirror, Replicas: a.cfg.RedisReplicas, Logger: a.log,
+		Memory: epochMemory{file}, SharedMemory: a.cfg.Election == "solo",
 		Restored: func(ctx context.Context, entries []revocation.Entry) error { return endAgain(ctx, sessions, entries) },
 	})
 	if err != nil {
