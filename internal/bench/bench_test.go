@@ -81,15 +81,21 @@ func rows(page string) []string {
 	return slices.DeleteFunc(kept, func(s string) bool { return s == "" })
 }
 
+// difference lists the lines that one page has more often than the other.
 func difference(want, got []string) string {
-	var b strings.Builder
+	count := map[string]int{}
 	for _, line := range want {
-		if !slices.Contains(got, line) {
-			fmt.Fprintln(&b, "missing:", line)
-		}
+		count[line]++
 	}
 	for _, line := range got {
-		if !slices.Contains(want, line) {
+		count[line]--
+	}
+	var b strings.Builder
+	for line, n := range count {
+		switch {
+		case n > 0:
+			fmt.Fprintln(&b, "missing:", line)
+		case n < 0:
 			fmt.Fprintln(&b, "left over:", line)
 		}
 	}
