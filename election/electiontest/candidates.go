@@ -46,7 +46,7 @@ func testSameIdentity(_ *testing.T, h *harness) {
 	case <-time.After(h.Lease): // it asks several times in a lease
 	}
 	first.stop()
-	h.awaitEnd(first)
+	_ = h.awaitEnd(first)
 	h.awaitBegin(second)
 }
 
@@ -68,6 +68,6 @@ func testNextAfterWork(t *testing.T, h *harness) {
 	case <-time.After(h.Lease * 3 / 2): // as long as it takes to see a lease that is not renewed
 	}
 	close(drain)
-	h.awaitEnd(first)
+	_ = h.awaitEnd(first)
 	h.awaitBegin(second)
 }

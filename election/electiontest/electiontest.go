@@ -181,7 +181,7 @@ func testWorkIsWaitedFor(_ *testing.T, h *harness) {
 	case <-time.After(50 * time.Millisecond): // as long as it takes to see a wrong one
 	}
 	close(drained)
-	h.awaitEnd(c)
+	_ = h.awaitEnd(c)
 }
 
 func testLeader(_ *testing.T, h *harness) {
