@@ -10,7 +10,8 @@ import (
 )
 
 // Observer is a candidate that also keeps an eye on who leads, so that whoever asks is answered at once and from memory.
-// It says of itself that it leads exactly while its work may go on, and names nobody whom it has not seen for a lease.
+// It says of itself that it leads while its work may go on (a process that was frozen may say so for a moment
+// after it wakes, until its timer has run), and names nobody whom it has not seen for a lease.
 // Methods may be called concurrently.
 type Observer struct {
 	cfg ObserverConfig

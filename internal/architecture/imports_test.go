@@ -17,7 +17,7 @@ const module = "github.com/authd-project/authd"
 // backends are what a service that only verifies tokens must never compile in.
 var backends = []string{
 	"github.com/labstack/echo/...", "k8s.io/...", "go.etcd.io/...", "github.com/redis/...", "database/sql",
-	"modernc.org/...", "github.com/spf13/...", "github.com/prometheus/...",
+	"modernc.org/...", "github.com/jackc/...", "github.com/spf13/...", "github.com/prometheus/...",
 }
 
 // forbidden lists, for a package and everything it imports, what must not be reached. A pattern ending in /... covers
