@@ -15,16 +15,16 @@ import (
 // EdDSA (with Ed25519) and RS256.
 func Algorithms() []string { return []string{"ES256", "EdDSA", "RS256"} }
 
-// method returns the implementation of an algorithm, nil for all others: there is no none, no HMAC (a verifier could
+// method returns what signs with an algorithm, nil for all others: there is no none, no HMAC (a verifier could
 // issue) and no PSS (whose salt length the library does not check).
 func method(alg string) jwt.SigningMethod {
 	switch alg {
 	case "ES256":
-		return es256{jwt.SigningMethodES256}
+		return jwt.SigningMethodES256
 	case "EdDSA":
 		return jwt.SigningMethodEdDSA
 	case "RS256":
-		return rs256{jwt.SigningMethodRS256}
+		return jwt.SigningMethodRS256
 	}
 	return nil
 }

@@ -18,13 +18,14 @@ import (
 // every hit reads stands together, and the strings of the header are those of the first token with that header.
 type verified struct {
 	raw       string
+	inline    bool        // raw lies right behind, in the same allocation
 	recent    atomic.Bool // used since the sweep last came by
 	notBefore int64       // Unix seconds, leeway included: good from here
 	expires   int64       // and dead from here
 	header    header
 	key       crypto.PublicKey // that verified the signature
 	ids       revocation.Claims
-	size      int // estimate of the bytes it keeps, set by add
+	size      int // estimate of the bytes it keeps: newVerified sets what it allocates, add adds the rest
 	claims    Claims
 	lists     [6]string // of claims, as far as there is room: one allocation less
 }
@@ -41,13 +42,48 @@ type cache struct {
 	shards []shard
 }
 
+// newVerified returns an entry and room for n bytes, in one allocation unless that is out of the ordinary: what a hit
+// reads of both then comes from memory at the same time, as the place of the one follows from that of the other.
+func newVerified(n int) (t *verified, room []byte) {
+	const own = int(unsafe.Sizeof(verified{})) + 8 // with what the allocator puts in front
+	type ( // of sizes that the allocator has
+		small struct {
+			verified
+			room [1536 - own]byte
+		}
+		medium struct {
+			verified
+			room [2048 - own]byte
+		}
+		large struct {
+			verified
+			room [2688 - own]byte
+		}
+	)
+	switch {
+	case n <= len(small{}.room):
+		b := new(small)
+		b.inline, b.size = true, int(unsafe.Sizeof(*b))+8
+		return &b.verified, b.room[:n]
+	case n <= len(medium{}.room):
+		b := new(medium)
+		b.inline, b.size = true, int(unsafe.Sizeof(*b))+8
+		return &b.verified, b.room[:n]
+	case n <= len(large{}.room):
+		b := new(large)
+		b.inline, b.size = true, int(unsafe.Sizeof(*b))+8
+		return &b.verified, b.room[:n]
+	}
+	return &verified{size: own + n + n/8}, make([]byte, n) // the allocator rounds up by an eighth at most
+}
+
 const (
 	shardCount = 16 // a power of two
 	bucketSize = 8
 	// bytesPerSlot sizes the table: under half of what an ordinary token takes, so that buckets rarely overflow.
 	bytesPerSlot = 1024
 	// leastCache is the least useful bound: one full bucket for each shard.
-	leastCache = shardCount * bucketSize * bytesPerSlot
+	leastCache = shardCount * bucketSize * 2 * bytesPerSlot
 )
 
 type shard struct {
@@ -91,7 +127,7 @@ func (c *cache) lookup(raw string) *verified {
 		if bucket[i].tag.Load() != tag {
 			continue
 		}
-		if t := bucket[i].entry.Load(); t != nil && t.raw == raw {
+		if t := bucket[i].entry.Load(); t != nil && t.is(raw) {
 			if !t.recent.Load() { // written once a sweep only, so that readers do not fight for the cache line
 				t.recent.Store(true)
 			}
@@ -99,6 +135,17 @@ func (c *cache) lookup(raw string) *verified {
 		}
 	}
 	return nil
+}
+
+// is compares the whole token.
+func (t *verified) is(raw string) bool {
+	if len(t.raw) != len(raw) {
+		return false
+	}
+	if t.inline {
+		return unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(t), unsafe.Sizeof(*t))), len(raw)) == raw
+	}
+	return t.raw == raw
 }
 
 // place returns where raw belongs.
@@ -124,7 +171,7 @@ func (c *cache) add(t *verified, now int64) {
 	if c == nil {
 		return
 	}
-	t.size = t.estimate()
+	t.size += t.claims.size(len(t.lists))
 	sh, bucket, tag := c.place(t.raw)
 	if t.size > sh.limit {
 		return
@@ -164,8 +211,9 @@ func victim(bucket []slot, raw string, tag uint64, now int64) *slot {
 	for i := range bucket {
 		t := bucket[i].entry.Load()
 		switch {
-		case t == nil:
+		case t == nil && free == nil: // the first, so that the next hit need not read on
 			free = &bucket[i]
+		case t == nil:
 		case bucket[i].tag.Load() == tag && t.raw == raw:
 			return &bucket[i]
 		}
@@ -206,18 +254,16 @@ func (sh *shard) clear(place *slot) {
 	}
 }
 
-// estimate returns, rather too high than too low, the bytes that t keeps from being freed. The strings of its claims
-// are parts of one text, which is not longer than the token.
-func (t *verified) estimate() int {
+// size returns, rather too high than too low, the bytes of the lists and custom claims, beyond what lies in the text of
+// the token and what has room in spare list elements.
+func (c *Claims) size(spare int) int {
 	const (
-		rounding  = 128    // what the allocator adds to odd sizes
 		perString = 3 * 16 // slices grow in steps
 		aMap      = 512
 		perCustom = 128
 	)
-	c := &t.claims
-	size := int(unsafe.Sizeof(*t)) + 2*len(t.raw) + rounding
-	if lists := len(c.Audience) + len(c.AMR) + len(c.Roles); lists > len(t.lists) {
+	size := 0
+	if lists := len(c.Audience) + len(c.AMR) + len(c.Roles); lists > spare {
 		size += perString * lists
 	}
 	if c.Custom != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"unsafe"
 )
 
 // maxSize bounds a token in its compact form, before anything is decoded. It is what header fields commonly may have.
@@ -45,17 +46,15 @@ func decodeText(part, encoded string) (string, error) {
 	return string(text), nil
 }
 
-// own returns a copy of a token and the JSON text of its claims, to be kept: raw may be part of a whole request. Both
-// have the same life, so they share one allocation.
-func own(raw, payload string) (token, claims string, err error) {
-	var buf [1024]byte // on the stack, enough for ordinary tokens
-	text, err := base64url.AppendDecode(buf[:0], []byte(payload))
-	if err != nil {
-		return "", "", &defect{part: "claims", why: unencodedPart}
+// own returns a new entry of the cache with a copy of the token, and the JSON text of its claims, to be kept: raw may be
+// part of a whole request.
+func own(raw, payload string) (t *verified, claims string, err error) {
+	t, room := newVerified(len(raw) + base64url.DecodedLen(len(payload)))
+	copy(room, raw)
+	if _, err := base64url.Decode(room[len(raw):], []byte(payload)); err != nil {
+		return nil, "", &defect{part: "claims", why: unencodedPart}
 	}
-	var both strings.Builder
-	both.Grow(len(raw) + len(text))
-	both.WriteString(raw)
-	both.Write(text)
-	return both.String()[:len(raw)], both.String()[len(raw):], nil
+	text := unsafe.String(&room[0], len(room)) // nobody writes to it any more
+	t.raw = text[:len(raw)]
+	return t, text[len(raw):], nil
 }

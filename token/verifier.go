@@ -39,7 +39,7 @@ type VerifierConfig struct {
 	// MaxLife is the longest exp - iat accepted; DefaultMaxLife if zero. An issuer's mistake (milliseconds for
 	// seconds) must not make a token that never dies.
 	MaxLife time.Duration
-	// CacheBytes bounds the memory of the tokens seen before; DefaultCacheBytes if zero, no cache below 128 KiB. An
+	// CacheBytes bounds the memory of the tokens seen before; DefaultCacheBytes if zero, no cache below 256 KiB. An
 	// ordinary token takes about 2.5 KiB.
 	CacheBytes int
 	// Now is the clock; time.Now if nil. A mirror of revocations must go by the same one, as it is told the time.
@@ -214,20 +214,22 @@ func (v *Verifier) authenticate(ctx context.Context, raw string) (t *verified, c
 	if err != nil {
 		return nil, "", err
 	}
-	signature, err := base64url.DecodeString(parts.signature)
+	var buf [512]byte // on the stack, enough for RSA keys of 4096 bits
+	signature, err := base64url.AppendDecode(buf[:0], []byte(parts.signature))
 	if err != nil {
 		return nil, "", &defect{part: "signature", why: unencodedPart}
 	}
-	if err := method(h.alg).Verify(parts.signed, signature, key); err != nil {
+	if !matches(key, parts.signed, signature) {
 		return nil, "", fmt.Errorf("%w: does not match", ErrSignature)
 	}
 	if !known {
 		v.headers.put(parts.header, h) // not before: others would crowd the memo
 	}
-	t = &verified{header: h, key: key}
-	t.claims.KeyID = h.kid
-	t.raw, claims, err = own(raw, parts.payload)
-	return t, claims, err
+	if t, claims, err = own(raw, parts.payload); err != nil {
+		return nil, "", err
+	}
+	t.header, t.key, t.claims.KeyID = h, key, h.kid
+	return t, claims, nil
 }
 
 // header decodes and checks a header.

@@ -36,7 +36,9 @@ func measure(rounds int, contenders []contender) ([]result, error) {
 	next := make([]int, len(contenders)) // the token each contender goes on with
 	for range rounds {
 		for _, c := range rand.Perm(len(contenders)) { // nobody always follows the same neighbour
-			took, err := contenders[c].time(&next[c])
+			var took float64
+			var err error
+			deeper(rand.IntN(stackSteps), func() { took, err = contenders[c].time(&next[c]) })
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", contenders[c].name, err)
 			}
@@ -55,9 +57,24 @@ func measure(rounds int, contenders []contender) ([]result, error) {
 	return results, nil
 }
 
+// stackSteps times the size of a small frame is about a page.
+const stackSteps = 100
+
+// deeper calls f some frames further down the stack. How fast a signature check is depends, by several percent, on where
+// its numbers happen to lie on the stack; without this a contender would keep its luck through the whole run.
+//
+//go:noinline
+func deeper(frames int, f func()) {
+	if frames > 0 {
+		deeper(frames-1, f)
+		return
+	}
+	f()
+}
+
 // piece is how many tokens are made ready at once: few enough to stay in the processor's caches, and enough to hide what
 // looking at the clock costs.
-const piece = 256
+const piece = 64
 
 // turn handles one batch and calls begin and end around what is measured of it.
 func (c contender) turn(next *int, begin, end func()) error {
