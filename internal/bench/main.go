@@ -37,6 +37,9 @@ type effort struct {
 	few, many int // live tokens in the comparison of tokens seen before
 	entries   int // in the revocation mirror, and on Redis
 
+	moreEntries int // in a second, larger mirror
+	burstTime   time.Duration
+
 	loadRounds  int // turns that each route gets
 	turn        time.Duration
 	loginRounds int
@@ -51,11 +54,13 @@ type effort struct {
 var (
 	full = effort{
 		rounds: 100, batch: 64, few: 1_000, many: 100_000, entries: 1_000_000,
+		moreEntries: 10_000_000, burstTime: 2 * time.Second,
 		loadRounds: 9, turn: 500 * time.Millisecond, loginRounds: 5, loginTurn: time.Second, flood: 500, floodTime: 8 * time.Second,
 		logouts: 300, boots: 3, missed: 250_000,
 	}
 	quick = effort{
 		rounds: 6, batch: 2, few: 10, many: 100, entries: 10_000,
+		moreEntries: 20_000, burstTime: 10 * time.Millisecond,
 		loadRounds: 1, turn: 30 * time.Millisecond, loginRounds: 1, loginTurn: time.Millisecond, flood: 5, floodTime: 100 * time.Millisecond,
 		logouts: 3, boots: 1, missed: 1000,
 	}
@@ -131,10 +136,15 @@ func addVerify(ctx context.Context, _ *lab, e effort, r *report) error {
 }
 
 func addMirror(ctx context.Context, _ *lab, e effort, r *report) error {
-	m, err := measureMirror(ctx, e)
+	mirrors, beside, err := measureMirrors(ctx, e)
 	if err != nil {
 		return err
 	}
-	r.add("mirror", m.table(), m.budgets()...)
+	var budgets []budget
+	for _, m := range mirrors {
+		budgets = append(budgets, m.budgets()...)
+	}
+	r.add("mirror", mirrorTable(mirrors), budgets...)
+	r.add("burst", beside.table())
 	return nil
 }
