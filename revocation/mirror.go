@@ -45,8 +45,9 @@ type Mirror struct {
 	set  *Set
 	asOf atomic.Pointer[time.Time] // complete as of then; nil until a feed has proved anything
 
-	running atomic.Bool
-	changed bell.Bell // rung after each change of history or asOf
+	running  atomic.Bool
+	changed  bell.Bell // rung after each change of history or asOf
+	watchers watchers  // told of each change of the set
 
 	mu      sync.Mutex // orders changes: what is in history is in set, what asOf vouches for is in both
 	history history
@@ -70,7 +71,7 @@ func NewMirror(cfg MirrorConfig) *Mirror {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Mirror{cfg: cfg, set: NewSet(), history: history{limit: max(cfg.History, 0)}}
+	return &Mirror{cfg: cfg, set: NewSet(), history: history{limit: max(cfg.History, 0)}, watchers: watchers{wake: make(chan struct{}, 1)}}
 }
 
 // errClock ends a Follow after which everything must be read again.
@@ -83,6 +84,10 @@ func (m *Mirror) Run(ctx context.Context, feed Feed) error {
 		return errors.New("revocation mirror: Run is already running")
 	}
 	defer m.running.Store(false)
+	var watches sync.WaitGroup
+	defer watches.Wait()
+	m.watchers.serve() // at once, and not when the goroutine gets to run
+	watches.Go(func() { m.serveWatches(ctx) })
 
 	pause, lost := firstRetry, false
 	for {
@@ -173,6 +178,9 @@ func (m *Mirror) merge(entries []Entry, now time.Time, all bool) (remembered boo
 	m.forgotten = max(m.forgotten, floor)
 	for _, e := range entries {
 		joined, changed := m.set.Merge(e, floor)
+		if changed {
+			m.watchers.touch(joined)
+		}
 		if changed || all && e.Expires > floor {
 			m.history.append(change{entry: joined})
 			remembered = true
