@@ -31,6 +31,8 @@ var forbidden = []struct {
 	{"middleware", []string{module + "/httpapi/...", module + "/cmd/...", module + "/identity/..."}, "imports go downwards"},
 	{"token", append([]string{"net/http"}, backends...), "verifying a token needs no network"},
 	{"token", siblings("session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other; token uses revocation's types"},
+	{"dpop", append([]string{"net/http"}, backends...), "a proof is checked without a network; shared memories of used ones are sub-packages"},
+	{"dpop", siblings("token", "revocation", "session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other"},
 	{"revocation", append([]string{"net/http", "net"}, backends...), "the mirror answers from memory; feeds are sub-packages"},
 	{"revocation", siblings("token", "session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other"},
 	{"keys", backends, "the life cycle is pure; stores are sub-packages"},
