@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/authd-project/authd/token"
 )
@@ -18,19 +19,20 @@ var (
 	errNotFoundYet     = fmt.Errorf("%w: the issuer was not found yet", token.ErrUnavailable)
 )
 
-// Observer is told what became of requests, for metrics and logs.
+// Observer is told what became of requests, for metrics and logs. Packages otelmw and prommw have ready ones.
 type Observer interface {
-	// Decided is called once for every guarded request, before it is answered. It must return quickly and may be
-	// called concurrently.
+	// Decided is called once for every guarded request and every token that was to be verified, before the answer. ctx
+	// is the request's. It must return quickly and may be called concurrently.
 	Decided(ctx context.Context, d Decision)
 }
 
-// Decision is what a guard decided about one request.
+// Decision is what a guard decided about one request or token.
 type Decision struct {
 	Outcome  Outcome
-	Policy   string // the route's: closed, stale or online
-	Degraded bool   // accepted by a copy of the revocations older than MaxStaleness, as the route's Stale allows
-	Err      error  // why not accepted; for logs. It never holds the token
+	Policy   string        // the route's: closed, stale or online
+	Degraded bool          // accepted by a copy of the revocations older than MaxStaleness, as the route's Stale allows
+	Duration time.Duration // that deciding took, the route's checks and what an online route waited included
+	Err      error         // why not accepted; for logs. It never holds the token, but see CheckFunc
 }
 
 // Outcome is one of a fixed set, fit for the label of a metric.
@@ -38,19 +40,21 @@ type Outcome string
 
 // The outcomes. Those from malformed to revoked are 401, unavailable is 503.
 const (
-	Accepted          Outcome = "accepted"
-	NoCredentials     Outcome = "no_credentials" // 401
-	BadRequest        Outcome = "bad_request"    // 400
-	Malformed         Outcome = "malformed"
-	BadSignature      Outcome = "signature"
-	UnknownKey        Outcome = "unknown_key"
-	Expired           Outcome = "expired"
-	NotYetValid       Outcome = "not_yet_valid"
-	WrongIssuer       Outcome = "issuer"
-	WrongAudience     Outcome = "audience"
-	Revoked           Outcome = "revoked"
-	InsufficientScope Outcome = "insufficient_scope" // 403
-	Unavailable       Outcome = "unavailable"
+	Accepted                   Outcome = "accepted"
+	NoCredentials              Outcome = "no_credentials" // 401
+	BadRequest                 Outcome = "bad_request"    // 400
+	Malformed                  Outcome = "malformed"
+	BadSignature               Outcome = "signature"
+	UnknownKey                 Outcome = "unknown_key"
+	Expired                    Outcome = "expired"
+	NotYetValid                Outcome = "not_yet_valid"
+	WrongIssuer                Outcome = "issuer"
+	WrongAudience              Outcome = "audience"
+	Revoked                    Outcome = "revoked"
+	InsufficientScope          Outcome = "insufficient_scope"               // 403
+	InsufficientAuthentication Outcome = "insufficient_user_authentication" // 401
+	Forbidden                  Outcome = "forbidden"                        // 403, by a Check
+	Unavailable                Outcome = "unavailable"
 )
 
 // answer is what the client learns of a refusal.
@@ -58,15 +62,19 @@ type answer struct {
 	is      error
 	outcome Outcome
 	status  int
-	code    string // RFC 6750 section 3.1; also the problem's "code"
+	code    string // RFC 6750 section 3.1 and RFC 9470 section 3; also the problem's "code"
 	detail  string // without quotes and backslashes: it also goes into the challenge
 }
 
-// answers is the one table from errors to answers, the first that matches. Whatever is not in it cannot be told.
+// answers is the one table from errors to answers, the first that matches. Whatever is not in it cannot be told. The
+// first two may wrap errors of a route's checks, which must not be taken for ours.
 var answers = [...]answer{
+	{ErrForbidden, Forbidden, http.StatusForbidden, "access_denied", "This request is not allowed."},
+	unavailable,
 	{errNoCredentials, NoCredentials, http.StatusUnauthorized, "", "An access token is required."},
 	{errManyCredentials, BadRequest, http.StatusBadRequest, "invalid_request", "There must be one set of credentials."},
-	{errInsufficient, InsufficientScope, http.StatusForbidden, "insufficient_scope", "The access token does not allow this."},
+	{ErrInsufficientScope, InsufficientScope, http.StatusForbidden, "insufficient_scope", "The access token does not allow this."},
+	{ErrInsufficientAuthentication, InsufficientAuthentication, http.StatusUnauthorized, "insufficient_user_authentication", stepUpDetail},
 	{token.ErrExpired, Expired, http.StatusUnauthorized, "invalid_token", "The access token expired."},
 	{token.ErrRevoked, Revoked, http.StatusUnauthorized, "invalid_token", "The access token was revoked."},
 	{token.ErrMalformed, Malformed, http.StatusUnauthorized, "invalid_token", invalidDetail},
@@ -77,7 +85,10 @@ var answers = [...]answer{
 	{token.ErrAudience, WrongAudience, http.StatusUnauthorized, "invalid_token", invalidDetail},
 }
 
-const invalidDetail = "The access token is not valid."
+const (
+	invalidDetail = "The access token is not valid."
+	stepUpDetail  = "This needs a login that is more recent or of another kind."
+)
 
 var unavailable = answer{
 	token.ErrUnavailable, Unavailable, http.StatusServiceUnavailable, "temporarily_unavailable",
@@ -93,7 +104,8 @@ func answerTo(err error) answer {
 	return unavailable
 }
 
-func outcomeOf(err error) Outcome {
+// OutcomeOf returns the outcome that an error of a guard stands for.
+func OutcomeOf(err error) Outcome {
 	if err == nil {
 		return Accepted
 	}
@@ -109,33 +121,56 @@ type problem struct {
 	Detail string `json:"detail"`
 }
 
-// refuse answers err. insufficient is the route's challenge for a token that does not go far enough.
-func (g *Guard) refuse(w http.ResponseWriter, err error, insufficient string) {
-	a := answerTo(err)
+// Refuse answers a request that [Route.Authorize] has refused with err.
+func (rt *Route) Refuse(w http.ResponseWriter, err error) {
+	a := rt.Answer(err)
 	h := w.Header()
-	switch {
-	case a.status == http.StatusServiceUnavailable:
+	if a.Status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1") // sources try again within seconds; a client need not wait longer than they
-	case errors.Is(err, errInsufficient):
-		h.Set("WWW-Authenticate", insufficient)
-	case a.code != "":
-		h.Set("WWW-Authenticate", g.challenge+`, error="`+a.code+`", error_description="`+a.detail+`"`)
-	default: // RFC 6750 section 3.1: no error where no credentials were sent
-		h.Set("WWW-Authenticate", g.challenge)
+	}
+	if a.Challenge != "" {
+		h.Set("WWW-Authenticate", a.Challenge)
 	}
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	h.Del("Content-Length")
-	w.WriteHeader(a.status)
+	w.WriteHeader(a.Status)
 	// An error means that the client is gone.
-	_ = json.NewEncoder(w).Encode(problem{"about:blank", http.StatusText(a.status), a.status, a.code, a.detail})
+	_ = json.NewEncoder(w).Encode(problem{"about:blank", http.StatusText(a.Status), a.Status, a.Code, a.Detail})
 }
 
-// insufficientScope makes the challenge of a route, which names the scopes that it takes (RFC 6750 section 3).
-func (g *Guard) insufficientScope(rt *route) string {
-	c := g.challenge + `, error="insufficient_scope"`
-	if len(rt.scopes) > 0 {
-		c += `, scope=` + quoted(strings.Join(rt.scopes, " "))
+// Answer is what the client is told when a guard refuses.
+type Answer struct {
+	Status    int    // of HTTP
+	Code      string // the problem's "code": an error code of RFC 6750 or RFC 9470 where there is one; may be empty
+	Detail    string // a sentence, without anything that came with the request
+	Challenge string // the WWW-Authenticate header; may be empty
+}
+
+// Answer returns what [Route.Refuse] writes, for transports other than HTTP.
+func (rt *Route) Answer(err error) Answer {
+	a := answerTo(err)
+	return Answer{Status: a.status, Code: a.code, Detail: a.detail, Challenge: rt.challenge(a)}
+}
+
+// challenge returns the WWW-Authenticate header of an answer, empty where no other credentials would help.
+func (rt *Route) challenge(a answer) string {
+	c := rt.guard.challenge
+	switch a.outcome {
+	case Forbidden, Unavailable:
+		return ""
+	case NoCredentials: // RFC 6750 section 3.1: no error where no credentials were sent
+		return c
+	case InsufficientScope: // it names the scopes that the route takes (RFC 6750 section 3)
+		c += `, error="insufficient_scope"`
+		if len(rt.scopes) > 0 {
+			c += `, scope=` + quoted(strings.Join(rt.scopes, " "))
+		}
+		return c
+	}
+	c += `, error="` + a.code + `", error_description="` + a.detail + `"`
+	if a.outcome == InsufficientAuthentication {
+		c += rt.stepUp.params()
 	}
 	return c
 }

@@ -66,6 +66,8 @@ type Revocations interface {
 	revocation.Checker
 	// Within decides with another.
 	Within(maxAge time.Duration) revocation.Checker
+	// Status tells how old the replica is.
+	Status() revocation.Status
 }
 
 // RedisSource is a way to the revocation set that does not lead through the issuer.
@@ -83,6 +85,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.OnlineTimeout == 0 {
 		o.OnlineTimeout = 2 * time.Second
+	}
+	if o.Leeway == 0 {
+		o.Leeway = token.DefaultLeeway
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -116,7 +121,8 @@ func (o *Options) validate(issuer string) error {
 type Guard struct {
 	issuer    string
 	opts      Options
-	challenge string // `Bearer realm="…"`
+	challenge string    // `Bearer realm="…"`
+	began     time.Time // when it was made
 
 	sources atomic.Pointer[sources] // nil until the issuer was found
 	feedErr atomic.Pointer[error]   // why the feed broke when it last did
@@ -136,7 +142,10 @@ func New(ctx context.Context, issuerURL string, opts Options) (*Guard, error) {
 	if err := opts.validate(issuerURL); err != nil {
 		return nil, fmt.Errorf("guard for %s: %w", issuerURL, err)
 	}
-	g := &Guard{issuer: issuerURL, opts: opts, challenge: "Bearer realm=" + quoted(opts.Audience), ready: make(chan struct{})}
+	g := &Guard{
+		issuer: issuerURL, opts: opts, challenge: "Bearer realm=" + quoted(opts.Audience),
+		began: opts.Now(), ready: make(chan struct{}),
+	}
 	ctx, g.cancel = context.WithCancel(ctx)
 	if err := g.start(ctx); err != nil {
 		g.Close()
@@ -158,18 +167,23 @@ func (g *Guard) Ready() <-chan struct{} { return g.ready }
 type Status struct {
 	Found       bool              // the issuer's metadata has been read
 	Keys        keys.RemoteStatus // zero where Options.Keys are used
-	Revocations revocation.Status // zero where Options.Revocations are used
+	Revocations revocation.Status
+	// Staleness is the age of Revocations.AsOf. While nothing has come, it is that of the guard.
+	Staleness time.Duration
 }
 
 // Status tells how current the guard's keys and revocations are.
 func (g *Guard) Status() Status {
-	s := g.sources.Load()
-	if s == nil {
-		return Status{}
+	st, complete := Status{}, g.began
+	if s := g.sources.Load(); s != nil {
+		st.Found, st.Revocations = true, s.revocations.Status()
+		if s.remote != nil {
+			st.Keys = s.remote.Status()
+		}
 	}
-	st := Status{Found: true}
-	if s.remote != nil {
-		st.Keys, st.Revocations = s.remote.Status(), s.mirror.Status()
+	if asOf := st.Revocations.AsOf; !asOf.IsZero() {
+		complete = asOf
 	}
+	st.Staleness = max(0, g.opts.Now().Sub(complete))
 	return st
 }

@@ -15,52 +15,60 @@ func (g *Guard) Handler(next http.Handler, opts ...Option) http.Handler {
 
 // Require is Handler in the form that routers chain.
 func (g *Guard) Require(opts ...Option) func(next http.Handler) http.Handler {
-	rt := g.route(opts)
-	insufficient := g.insufficientScope(rt)
+	rt := g.Route(opts...)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			claims, degraded, err := g.decide(r, rt)
-			if o := g.opts.Observer; o != nil {
-				o.Decided(r.Context(), Decision{Outcome: outcomeOf(err), Policy: string(rt.policy), Degraded: degraded, Err: err})
-			}
+			claims, err := rt.Authorize(r.Context(), r)
 			if err != nil {
-				g.refuse(w, err, insufficient)
+				rt.Refuse(w, err)
 				return
 			}
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), claimsKey{}, claims)))
+			next.ServeHTTP(w, r.WithContext(WithClaims(r.Context(), claims)))
 		})
 	}
 }
 
 // Verify decides about a token that came otherwise than in a request's header: with a message, or from standard input.
-// The options are those of a route. The errors are those of package token, or say that a scope or role is missing.
+// The options are those of a route; for many tokens make the [Route] once. The errors are those of package token, or
+// [ErrInsufficientScope], [ErrInsufficientAuthentication] or [ErrForbidden].
 func (g *Guard) Verify(ctx context.Context, raw string, opts ...Option) (*token.Claims, error) {
-	claims, _, err := g.verify(ctx, raw, g.route(opts))
-	return claims, err
+	return g.Route(opts...).Verify(ctx, raw)
 }
 
-func (g *Guard) route(opts []Option) *route {
-	rt := &route{policy: closed, maxStaleness: g.opts.MaxStaleness}
-	for _, o := range opts {
-		o(rt)
+// Authorize decides about an HTTP request by its Authorization header. Checks and the [Observer] are given ctx, which is
+// the request's or one made from it.
+func (rt *Route) Authorize(ctx context.Context, r *http.Request) (*token.Claims, error) {
+	if len(rt.checks) > 0 {
+		ctx = context.WithValue(ctx, requestKey{}, r)
 	}
-	return rt
+	return rt.AuthorizeHeader(ctx, r.Header["Authorization"])
 }
 
-func (g *Guard) decide(r *http.Request, rt *route) (*token.Claims, bool, error) {
-	raw, err := bearer(r.Header)
-	if err != nil {
-		return nil, false, err
-	}
-	return g.verify(r.Context(), raw, rt)
+// AuthorizeHeader decides by the values of an Authorization header that came otherwise than with an HTTP request, as gRPC
+// metadata for instance.
+func (rt *Route) AuthorizeHeader(ctx context.Context, values []string) (*token.Claims, error) {
+	raw, err := bearer(values)
+	return rt.decide(ctx, raw, err)
 }
 
-func (g *Guard) verify(ctx context.Context, raw string, rt *route) (*token.Claims, bool, error) {
-	s := g.sources.Load()
-	if s == nil {
-		return nil, false, errNotFoundYet
+// Verify decides about a token, as [Guard.Verify] does.
+func (rt *Route) Verify(ctx context.Context, raw string) (*token.Claims, error) {
+	return rt.decide(ctx, raw, nil)
+}
+
+// decide decides about raw, or refuses for err, and tells the observer.
+func (rt *Route) decide(ctx context.Context, raw string, err error) (*token.Claims, error) {
+	o, now := rt.guard.opts.Observer, rt.guard.opts.Now
+	if o == nil {
+		c, _, err := rt.examine(ctx, raw, err)
+		return c, err
 	}
-	return rt.decide(ctx, s, raw)
+	began := now()
+	c, degraded, err := rt.examine(ctx, raw, err)
+	o.Decided(ctx, Decision{
+		Outcome: OutcomeOf(err), Policy: string(rt.policy), Degraded: degraded, Duration: now().Sub(began), Err: err,
+	})
+	return c, err
 }
 
 type claimsKey struct{}
@@ -72,10 +80,15 @@ func ClaimsFrom(ctx context.Context) (claims *token.Claims, ok bool) {
 	return claims, ok
 }
 
+// WithClaims returns a context in which [ClaimsFrom] finds the claims: for what takes the place of Handler, and for tests
+// of what lies behind it.
+func WithClaims(ctx context.Context, claims *token.Claims) context.Context {
+	return context.WithValue(ctx, claimsKey{}, claims)
+}
+
 // bearer returns the token of the one Authorization header (RFC 6750 section 2.1). Of several headers none is believed,
 // since a proxy and we might choose differently. Tokens in forms and queries are not looked for: URLs are logged.
-func bearer(h http.Header) (string, error) {
-	values := h["Authorization"]
+func bearer(values []string) (string, error) {
 	switch {
 	case len(values) == 0:
 		return "", errNoCredentials

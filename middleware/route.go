@@ -13,39 +13,51 @@ import (
 )
 
 // Option says what a route requires of a request beside a good token, or what it does in an outage.
-type Option func(*route)
+type Option func(*Route)
 
 // Scopes requires all of these in the token's scope. Lacking ones are answered 403 with an insufficient_scope challenge.
 func Scopes(names ...string) Option {
-	return func(r *route) { r.scopes = append(r.scopes, names...) }
+	return func(rt *Route) { rt.scopes = append(rt.scopes, names...) }
 }
 
 // Roles requires all of these in the token's roles, and is answered like Scopes.
 func Roles(names ...string) Option {
-	return func(r *route) { r.roles = append(r.roles, names...) }
+	return func(rt *Route) { rt.roles = append(rt.roles, names...) }
 }
 
 // Closed answers 503 whenever the copy of the revocations is older than MaxStaleness. It is the default.
-func Closed() Option { return func(r *route) { r.policy = closed } }
+func Closed() Option { return func(rt *Route) { rt.policy = closed } }
 
 // Stale goes on with a copy of the revocations that is up to maxAge old while no fresher one is to be had: it would
 // rather accept a token that was revoked so recently than refuse everybody. A maxAge below MaxStaleness makes the route
 // stricter than the others.
 func Stale(maxAge time.Duration) Option {
-	return func(r *route) { r.policy, r.maxAge = stale, maxAge }
+	return func(rt *Route) { rt.policy, rt.staleness = stale, maxAge }
 }
 
 // Online asks about every request, the issuer (GET /v1/verify) or Options.Redis, and answers 503 when there is no answer in
 // time: a revocation holds from the moment it is acknowledged, at the price of a round trip. The issuer must accept the
 // token's audience too. A guard with Options.Revocations asks those.
-func Online() Option { return func(r *route) { r.policy = inquire } }
+func Online() Option { return func(rt *Route) { rt.policy = inquire } }
 
-// route is what a guarded handler asks of its requests.
-type route struct {
+// Route is a guard together with what one place requires: what [Guard.Require] is made of, for other frameworks and
+// transports than net/http. Its methods may be called concurrently.
+type Route struct {
+	guard         *Guard
 	scopes, roles []string
+	stepUp        stepUp
+	checks        []CheckFunc
 	policy        policy
-	maxAge        time.Duration // for stale
-	maxStaleness  time.Duration // the guard's own
+	staleness     time.Duration // for stale
+}
+
+// Route makes a route, once for all the requests that it will decide about.
+func (g *Guard) Route(opts ...Option) *Route {
+	rt := &Route{guard: g, policy: closed}
+	for _, o := range opts {
+		o(rt)
+	}
+	return rt
 }
 
 // policy is how revocation is decided. The names are labels of metrics.
@@ -57,40 +69,58 @@ const (
 	inquire policy = "online"
 )
 
-// errInsufficient refuses a good token that does not go far enough here.
-var errInsufficient = errors.New("insufficient scope")
+// ErrInsufficientScope refuses a good token that lacks a scope or a role.
+var ErrInsufficientScope = errors.New("insufficient scope")
 
-// decide returns the claims of a token that may pass. degraded tells that it passes by a copy of the revocations that is
-// older than the guard's MaxStaleness.
-func (r *route) decide(ctx context.Context, s *sources, raw string) (c *token.Claims, degraded bool, err error) {
-	c, degraded, err = r.verify(ctx, s, raw)
+// examine returns the claims of a token that may pass, unless err says why there is none. degraded tells that it passes
+// by a copy of the revocations that is older than the guard's MaxStaleness.
+func (rt *Route) examine(ctx context.Context, raw string, err error) (c *token.Claims, degraded bool, _ error) {
 	if err != nil {
 		return nil, false, err
 	}
-	for _, want := range r.scopes {
-		if !hasScope(c.Scope, want) {
-			return nil, false, fmt.Errorf("%w: scope %q is missing", errInsufficient, want)
-		}
+	s := rt.guard.sources.Load()
+	if s == nil {
+		return nil, false, errNotFoundYet
 	}
-	for _, want := range r.roles {
-		if !slices.Contains(c.Roles, want) {
-			return nil, false, fmt.Errorf("%w: role %q is missing", errInsufficient, want)
-		}
+	c, degraded, err = rt.verify(ctx, s, raw)
+	if err == nil {
+		err = rt.allow(ctx, c)
+	}
+	if err != nil {
+		return nil, false, err
 	}
 	return c, degraded, nil
 }
 
-func (r *route) verify(ctx context.Context, s *sources, raw string) (c *token.Claims, degraded bool, err error) {
+// allow compares good claims with what the route requires. What no further login could give comes first.
+func (rt *Route) allow(ctx context.Context, c *token.Claims) error {
+	for _, want := range rt.scopes {
+		if !hasScope(c.Scope, want) {
+			return fmt.Errorf("%w: scope %q is missing", ErrInsufficientScope, want)
+		}
+	}
+	for _, want := range rt.roles {
+		if !slices.Contains(c.Roles, want) {
+			return fmt.Errorf("%w: role %q is missing", ErrInsufficientScope, want)
+		}
+	}
+	if err := rt.stepUp.check(c, rt.guard.opts.Now, rt.guard.opts.Leeway); err != nil {
+		return err
+	}
+	return rt.runChecks(ctx, c)
+}
+
+func (rt *Route) verify(ctx context.Context, s *sources, raw string) (c *token.Claims, degraded bool, err error) {
 	switch {
-	case r.policy == stale && r.maxAge < r.maxStaleness:
-		c, err = s.verifier.VerifyWith(ctx, raw, s.revocations.Within(r.maxAge))
-	case r.policy == stale:
+	case rt.policy == stale && rt.staleness < rt.guard.opts.MaxStaleness:
+		c, err = s.verifier.VerifyWith(ctx, raw, s.revocations.Within(rt.staleness))
+	case rt.policy == stale:
 		// The fresh copy first, so that degraded tells the truth.
 		if c, err = s.verifier.Verify(ctx, raw); errors.Is(err, revocation.ErrUnavailable) {
-			c, err = s.verifier.VerifyWith(ctx, raw, s.revocations.Within(r.maxAge))
+			c, err = s.verifier.VerifyWith(ctx, raw, s.revocations.Within(rt.staleness))
 			degraded = err == nil
 		}
-	case r.policy == inquire && s.online != nil:
+	case rt.policy == inquire && s.online != nil:
 		c, err = s.online.verify(ctx, raw)
 	default:
 		c, err = s.verifier.Verify(ctx, raw)

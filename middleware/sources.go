@@ -23,7 +23,7 @@ type sources struct {
 
 	// The two below are nil where Options.Keys and Options.Revocations are used.
 	remote *keys.Remote
-	mirror *revocation.Mirror
+	mirror *revocation.Mirror // the same as revocations
 }
 
 func (g *Guard) newVerifier(k token.VerificationKeys, r revocation.Checker) (*token.Verifier, error) {
