@@ -19,6 +19,7 @@ import (
 type verified struct {
 	raw       string
 	inline    bool        // raw lies right behind, in the same allocation
+	bound     bool        // to the key that claims name
 	recent    atomic.Bool // used since the sweep last came by
 	notBefore int64       // Unix seconds, leeway included: good from here
 	expires   int64       // and dead from here
@@ -46,7 +47,7 @@ type cache struct {
 // reads of both then comes from memory at the same time, as the place of the one follows from that of the other.
 func newVerified(n int) (t *verified, room []byte) {
 	const own = int(unsafe.Sizeof(verified{})) + 8 // with what the allocator puts in front
-	type ( // of sizes that the allocator has
+	type (                                         // of sizes that the allocator has
 		small struct {
 			verified
 			room [1536 - own]byte

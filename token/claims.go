@@ -26,6 +26,10 @@ type Claims struct {
 	ACR       string    // acr: how strong that was
 	Roles     []string  // roles (RFC 9068 section 2.2.3.1)
 
+	// KeyThumbprint is cnf.jkt (RFC 9449 section 6.1): the token is good only with a proof of that key, see
+	// [Verifier.VerifyBound]. Empty for a bearer token.
+	KeyThumbprint string
+
 	// Custom are all other claims by name, each value as it was written. Registered names, and names that differ from
 	// one only by case, are refused.
 	Custom map[string]json.RawMessage
@@ -50,6 +54,8 @@ type wireClaims struct {
 	AMR       []string `json:"amr,omitempty"`
 	ACR       string   `json:"acr,omitempty"`
 	Roles     []string `json:"roles,omitempty"`
+
+	Confirmation *wireConfirmation `json:"cnf,omitempty"`
 }
 
 // MarshalJSON writes the claims set of the token, custom claims last and sorted by name. Zero fields are left out.
@@ -59,6 +65,7 @@ func (c Claims) MarshalJSON() ([]byte, error) {
 		ExpiresAt: unixOrZero(c.ExpiresAt), IssuedAt: unixOrZero(c.IssuedAt), NotBefore: unixOrZero(c.NotBefore),
 		ID: c.ID, SessionID: c.SessionID, ClientID: c.ClientID, Scope: c.Scope,
 		AuthTime: unixOrZero(c.AuthTime), AMR: c.AMR, ACR: c.ACR, Roles: c.Roles,
+		Confirmation: confirmationOf(c.KeyThumbprint),
 	}
 	switch len(c.Audience) {
 	case 0:

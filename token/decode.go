@@ -148,9 +148,7 @@ func (s *scanner) claim(known claim, name string, c *Claims) {
 	case rolesClaim:
 		c.Roles = s.list(name)
 	case cnfClaim:
-		// The token is bound to a key that its sender must prove to hold (RFC 7800, RFC 9449 section 6, RFC 8705
-		// section 3). Nobody here checks a proof, and as a bare bearer token it must not pass.
-		s.fail(name, unsupported)
+		c.KeyThumbprint = s.confirmation(name)
 	case customClaim:
 	}
 }

@@ -25,6 +25,12 @@ var (
 	ErrIssuer = fmt.Errorf("%w: issuer", ErrInvalid)
 	// ErrAudience refuses a token that is meant for others.
 	ErrAudience = fmt.Errorf("%w: audience", ErrInvalid)
+	// ErrBound refuses a good token that is bound to a key and came without a proof of it: as a bearer token.
+	ErrBound = fmt.Errorf("%w: bound to a key, and no proof of it", ErrInvalid)
+	// ErrOtherKey refuses a good token that is bound to another key than was proved.
+	ErrOtherKey = fmt.Errorf("%w: bound to another key than was proved", ErrInvalid)
+	// ErrNotBound refuses a good bearer token that came as if it were bound to a key.
+	ErrNotBound = fmt.Errorf("%w: not bound to a key", ErrInvalid)
 	// ErrRevoked refuses a good token that was revoked.
 	ErrRevoked = fmt.Errorf("%w: revoked", ErrInvalid)
 
@@ -58,6 +64,7 @@ const (
 	expBeforeIat  reason = "not after iat"
 	wrongTyp      reason = "not at+jwt"
 	badKeyID      reason = "not a well-formed key identifier"
+	badThumbprint reason = "not a thumbprint"
 	unencodedPart reason = "not base64url without padding"
 )
 

@@ -88,19 +88,20 @@ func FuzzVerify(f *testing.F) {
 
 // laxPeer are the reasons for which a token is refused here that go-jose reads. All others must be errors there too.
 var laxPeer = []reason{
-	badUnicode,  // go-jose replaces what is no Unicode by U+FFFD
-	tooDeep,     // its bound is 10,000
-	duplicate,   // it refuses them only where it decodes into a struct or a map
-	lookAlike,   // it ignores them
-	wrongType,   // it takes null for everything, and knows no types of claims it was not asked for
-	outOfRange,  // it takes every date, and every number it was not asked for
-	empty,       // the profile
-	tooLong,     // the profile
-	controlChar, // the profile
-	missing,     // the profile
-	unsupported, // it looks at crit when it verifies
-	wrongTyp,    // the profile
-	badKeyID,    // the profile
+	badUnicode,    // go-jose replaces what is no Unicode by U+FFFD
+	tooDeep,       // its bound is 10,000
+	duplicate,     // it refuses them only where it decodes into a struct or a map
+	lookAlike,     // it ignores them
+	wrongType,     // it takes null for everything, and knows no types of claims it was not asked for
+	outOfRange,    // it takes every date, and every number it was not asked for
+	empty,         // the profile
+	tooLong,       // the profile
+	controlChar,   // the profile
+	missing,       // the profile
+	unsupported,   // it looks at crit when it verifies
+	wrongTyp,      // the profile
+	badKeyID,      // the profile
+	badThumbprint, // the profile
 }
 
 // joseClaims are the same claims as go-jose reads them.

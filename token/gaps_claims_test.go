@@ -255,7 +255,6 @@ func TestG16ExpZeroIsExpired(t *testing.T) {
 // RFC 9449 section 6 and RFC 8705 section 3: a token bound to its sender's key is not a bearer token.
 func TestG17SenderBoundTokensAreRefused(t *testing.T) {
 	refuseClaims(t, token.ErrMalformed, map[string]claimsCase{
-		"DPoP": {goodClaims().and("cnf", `{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}`), asMap()},
 		"mTLS": {goodClaims().and("cnf", `{"x5t#S256":"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}`), asMap()},
 		"null": {goodClaims().and("cnf", `null`), asMap()},
 	})

@@ -143,6 +143,9 @@ func (v *Verifier) VerifyWith(ctx context.Context, raw string, revocations revoc
 	if err != nil {
 		return nil, err
 	}
+	if t.bound {
+		return nil, ErrBound // as a bearer token it is worth nothing
+	}
 	if err := checkRevocation(ctx, revocations, &t.ids, now); err != nil {
 		return nil, revocationError(err)
 	}
@@ -288,6 +291,7 @@ func (v *Verifier) checkClaims(text string, t *verified, now int64) error {
 		return &defect{part: "claims", member: "exp", why: lifeTooLong}
 	}
 	t.ids = v.revocationClaims(c, t.header.id)
+	t.bound = c.KeyThumbprint != ""
 	return nil
 }
 
