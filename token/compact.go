@@ -19,11 +19,23 @@ type compact struct {
 	signed                     string // what the signature covers: header and payload as they came
 }
 
+func checkSize(raw string) error {
+	if len(raw) > maxSize {
+		return fmt.Errorf("%w: longer than %d bytes", ErrMalformed, maxSize)
+	}
+	return nil
+}
+
 // split takes raw apart. With decodeText it accepts one spelling only: three parts of base64url characters.
 func split(raw string) (compact, error) {
-	if len(raw) > maxSize {
-		return compact{}, fmt.Errorf("%w: longer than %d bytes", ErrMalformed, maxSize)
+	if err := checkSize(raw); err != nil {
+		return compact{}, err
 	}
+	return splitLong(raw)
+}
+
+// splitLong is split without its bound on the size.
+func splitLong(raw string) (compact, error) {
 	// Go's decoder skips these two wherever they stand (RFC 7515 section 2 allows no such thing); all other bytes
 	// outside the alphabet it refuses.
 	if strings.IndexByte(raw, '\n') >= 0 || strings.IndexByte(raw, '\r') >= 0 {

@@ -114,6 +114,7 @@ func refuse(t *testing.T, k oneKey, raw string, want error) {
 	if claims != nil {
 		t.Error("refused, but with claims")
 	}
+	sameVerdict(t, newVerifier(t, k), raw, err)
 	for _, part := range strings.Split(raw, ".") {
 		if err != nil && len(part) > 8 && strings.Contains(err.Error(), part) {
 			t.Errorf("the error quotes the token: %v", err)

@@ -217,13 +217,8 @@ func (v *Verifier) authenticate(ctx context.Context, raw string) (t *verified, c
 	if err != nil {
 		return nil, "", err
 	}
-	var buf [512]byte // on the stack, enough for RSA keys of 4096 bits
-	signature, err := base64url.AppendDecode(buf[:0], []byte(parts.signature))
-	if err != nil {
-		return nil, "", &defect{part: "signature", why: unencodedPart}
-	}
-	if !matches(key, parts.signed, signature) {
-		return nil, "", fmt.Errorf("%w: does not match", ErrSignature)
+	if err := parts.verify(key); err != nil {
+		return nil, "", err
 	}
 	if !known {
 		v.headers.put(parts.header, h) // not before: others would crowd the memo
@@ -245,11 +240,18 @@ func (v *Verifier) header(encoded string) (header, error) {
 	if err != nil {
 		return header{}, err
 	}
-	if !slices.Contains(v.algorithms, h.alg) {
-		return header{}, fmt.Errorf("%w: algorithm not accepted", ErrSignature)
+	if err := v.checkAlgorithm(h.alg); err != nil {
+		return header{}, err
 	}
 	h.id = revocation.IDOf(revocation.Key, h.kid)
 	return h, nil
+}
+
+func (v *Verifier) checkAlgorithm(alg string) error {
+	if !slices.Contains(v.algorithms, alg) {
+		return fmt.Errorf("%w: algorithm not accepted", ErrSignature)
+	}
+	return nil
 }
 
 // key finds the one key that may verify a token with this header.
@@ -272,26 +274,51 @@ func (v *Verifier) checkClaims(text string, t *verified, now int64) error {
 	if err := decodeClaims(text, c, t.lists[:0]); err != nil {
 		return err
 	}
-	expires, issued := c.ExpiresAt.Unix(), c.IssuedAt.Unix()
-	t.expires = expires + v.leeway
-	t.notBefore = max(issued, unixOrZero(c.NotBefore)) - v.leeway
+	t.notBefore, t.expires = v.window(c)
 	if err := t.checkTime(now); err != nil {
 		return err
 	}
-	if c.Issuer != v.issuer {
-		return fmt.Errorf("%w: iss is not the expected one", ErrIssuer)
+	if err := v.checkIssuer(c); err != nil {
+		return err
 	}
-	if !slices.ContainsFunc(c.Audience, func(name string) bool { return slices.Contains(v.audience, name) }) {
-		return fmt.Errorf("%w: aud does not name this service", ErrAudience)
+	if err := v.checkAudience(c); err != nil {
+		return err
 	}
-	if expires <= issued {
-		return &defect{part: "claims", member: "exp", why: expBeforeIat}
-	}
-	if expires-issued > v.maxLife {
-		return &defect{part: "claims", member: "exp", why: lifeTooLong}
+	if err := v.checkLife(c); err != nil {
+		return err
 	}
 	t.ids = v.revocationClaims(c, t.header.id)
 	t.bound = c.KeyThumbprint != ""
+	return nil
+}
+
+// window returns from when on a token is good and from when on it is dead, in Unix seconds and with the leeway.
+func (v *Verifier) window(c *Claims) (notBefore, expires int64) {
+	return max(c.IssuedAt.Unix(), unixOrZero(c.NotBefore)) - v.leeway, c.ExpiresAt.Unix() + v.leeway
+}
+
+func (v *Verifier) checkIssuer(c *Claims) error {
+	if c.Issuer != v.issuer {
+		return fmt.Errorf("%w: iss is not the expected one", ErrIssuer)
+	}
+	return nil
+}
+
+func (v *Verifier) checkAudience(c *Claims) error {
+	if !slices.ContainsFunc(c.Audience, func(name string) bool { return slices.Contains(v.audience, name) }) {
+		return fmt.Errorf("%w: aud does not name this service", ErrAudience)
+	}
+	return nil
+}
+
+func (v *Verifier) checkLife(c *Claims) error {
+	expires, issued := c.ExpiresAt.Unix(), c.IssuedAt.Unix()
+	switch {
+	case expires <= issued:
+		return &defect{part: "claims", member: "exp", why: expBeforeIat}
+	case expires-issued > v.maxLife:
+		return &defect{part: "claims", member: "exp", why: lifeTooLong}
+	}
 	return nil
 }
 
@@ -306,14 +333,19 @@ func (t *verified) checkTime(now int64) error {
 	return nil
 }
 
-// revocationClaims computes the identifiers that revocations of a token go by. A token without a session gets the ID
-// of the empty name there, which no session has.
+// revocationClaims computes the identifiers that revocations of a token go by.
 func (v *Verifier) revocationClaims(c *Claims, key revocation.ID) revocation.Claims {
 	client, known := v.clients.get(c.ClientID)
 	if !known {
 		client = revocation.IDOf(revocation.Client, c.ClientID)
 		v.clients.put(c.ClientID, client)
 	}
+	return revocationIDs(c, client, key)
+}
+
+// revocationIDs returns all identifiers, given those that come again and again. A token without a session gets the ID of
+// the empty name there, which no session has.
+func revocationIDs(c *Claims, client, key revocation.ID) revocation.Claims {
 	return revocation.Claims{
 		Token:    revocation.IDOf(revocation.Token, c.ID),
 		Session:  revocation.IDOf(revocation.Session, c.SessionID),
