@@ -126,4 +126,9 @@ func Cutoff(t time.Time) int64 {
 type Claims struct {
 	Token, Session, Subject, Client, Key ID
 	IssuedAt                             int64 // Unix seconds
+
+	// StatusURI and StatusIndex are where the issuer publishes the token's status; empty when the token says nothing of
+	// it. They are for a [Checker] that goes by status lists; those that hold the revocation set need none.
+	StatusURI   string
+	StatusIndex uint64
 }

@@ -30,6 +30,9 @@ type Claims struct {
 	// [Verifier.VerifyBound]. Empty for a bearer token.
 	KeyThumbprint string
 
+	// Status is where the token's status list is (status.status_list); zero when absent.
+	Status StatusReference
+
 	// Custom are all other claims by name, each value as it was written. Registered names, and names that differ from
 	// one only by case, are refused.
 	Custom map[string]json.RawMessage
@@ -56,6 +59,8 @@ type wireClaims struct {
 	Roles     []string `json:"roles,omitempty"`
 
 	Confirmation *wireConfirmation `json:"cnf,omitempty"`
+
+	Status *wireStatus `json:"status,omitempty"`
 }
 
 // MarshalJSON writes the claims set of the token, custom claims last and sorted by name. Zero fields are left out.
@@ -66,6 +71,7 @@ func (c Claims) MarshalJSON() ([]byte, error) {
 		ID: c.ID, SessionID: c.SessionID, ClientID: c.ClientID, Scope: c.Scope,
 		AuthTime: unixOrZero(c.AuthTime), AMR: c.AMR, ACR: c.ACR, Roles: c.Roles,
 		Confirmation: confirmationOf(c.KeyThumbprint),
+		Status:       c.Status.wire(),
 	}
 	switch len(c.Audience) {
 	case 0:

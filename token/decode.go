@@ -36,6 +36,7 @@ const (
 	acrClaim
 	rolesClaim
 	cnfClaim
+	statusClaim
 )
 
 // claimNamed returns the claim of that exact name.
@@ -71,6 +72,8 @@ func claimNamed(name string) claim {
 		return rolesClaim
 	case "cnf":
 		return cnfClaim
+	case "status":
+		return statusClaim
 	}
 	return customClaim
 }
@@ -149,6 +152,8 @@ func (s *scanner) claim(known claim, name string, c *Claims) {
 		c.Roles = s.list(name)
 	case cnfClaim:
 		c.KeyThumbprint = s.confirmation(name)
+	case statusClaim:
+		c.Status = s.status(name)
 	case customClaim:
 	}
 }

@@ -63,6 +63,7 @@ const (
 	lifeTooLong   reason = "longer after iat than a token may live"
 	expBeforeIat  reason = "not after iat"
 	wrongTyp      reason = "not at+jwt"
+	otherTyp      reason = "not of the expected kind"
 	badKeyID      reason = "not a well-formed key identifier"
 	badThumbprint reason = "not a thumbprint"
 	unencodedPart reason = "not base64url without padding"

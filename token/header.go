@@ -41,8 +41,13 @@ func parameterNamed(name string) parameter {
 	return otherParameter
 }
 
-// decodeHeader reads a header strictly.
+// decodeHeader reads the header of an access token strictly.
 func decodeHeader(text string) (header, error) {
+	return decodeHeaderOf(text, isAccessTokenType, wrongTyp)
+}
+
+// decodeHeaderOf reads a header strictly, of a token whose typ is one of a kind; otherwise is why others are refused.
+func decodeHeaderOf(text string, isType func(typ string) bool, otherwise reason) (header, error) {
 	var (
 		h    header
 		typ  string
@@ -82,8 +87,8 @@ func decodeHeader(text string) (header, error) {
 		s.fail("kid", missing)
 	case !wellFormedKeyID(h.kid):
 		s.fail("kid", badKeyID)
-	case !isAccessTokenType(typ):
-		s.fail("typ", wrongTyp)
+	case !isType(typ):
+		s.fail("typ", otherwise)
 	}
 	return h, s.end()
 }

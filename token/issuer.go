@@ -26,6 +26,8 @@ type IssuerConfig struct {
 	TTL time.Duration
 	// Keys provides the key that signs. Required.
 	Keys SigningKeys
+	// Status gives each token a place in a status list; nil if there are no such lists.
+	Status StatusAllocator
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 	// Rand is the source of token identifiers and of jitter; crypto/rand if nil.
@@ -38,6 +40,7 @@ type Issuer struct {
 	audience []string
 	ttl      time.Duration
 	keys     SigningKeys
+	status   StatusAllocator
 	now      func() time.Time
 	rand     io.Reader
 }
@@ -67,7 +70,8 @@ func NewIssuer(c IssuerConfig) (*Issuer, error) {
 		return nil, fmt.Errorf("token issuer: %w", errors.Join(errs...))
 	}
 	return &Issuer{
-		issuer: c.Issuer, audience: slices.Clone(c.Audience), ttl: c.TTL, keys: c.Keys, now: c.Now, rand: c.Rand,
+		issuer: c.Issuer, audience: slices.Clone(c.Audience), ttl: c.TTL, keys: c.Keys, status: c.Status,
+		now: c.Now, rand: c.Rand,
 	}, nil
 }
 
@@ -88,6 +92,12 @@ func (i *Issuer) Issue(ctx context.Context, c Claims) (raw string, issued Claims
 	}
 	if method(alg) == nil || !fits(alg, key.Public()) {
 		return "", Claims{}, fmt.Errorf("issuing a token: signing key is not for algorithm %q", alg)
+	}
+	c.KeyID = kid
+	if i.status != nil {
+		if c.Status, err = i.status.AllocateStatus(ctx, &c); err != nil {
+			return "", Claims{}, fmt.Errorf("issuing a token: %w: finding a place for its status: %w", ErrUnavailable, err)
+		}
 	}
 	signing, issued, err := encode(alg, kid, c)
 	if err != nil {

@@ -256,7 +256,11 @@ func (v *Verifier) checkAlgorithm(alg string) error {
 
 // key finds the one key that may verify a token with this header.
 func (v *Verifier) key(ctx context.Context, kid, alg string) (any, error) {
-	key, known, err := v.keys.VerificationKey(ctx, kid, alg)
+	return findKey(ctx, v.keys, kid, alg)
+}
+
+func findKey(ctx context.Context, keys VerificationKeys, kid, alg string) (any, error) {
+	key, known, err := keys.VerificationKey(ctx, kid, alg)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: verification key: %w", ErrUnavailable, err)
@@ -353,6 +357,8 @@ func revocationIDs(c *Claims, client, key revocation.ID) revocation.Claims {
 		Client:   client,
 		Key:      key,
 		IssuedAt: c.IssuedAt.Unix(),
+
+		StatusURI: c.Status.URI, StatusIndex: c.Status.Index,
 	}
 }
 
