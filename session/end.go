@@ -214,12 +214,16 @@ func (s *Service) revoke(ctx context.Context, ids []ID, more ...revocation.Entry
 
 // revoked tells whether the session is known to be revoked by itself, whatever cut-offs there are.
 func (s *Service) revoked(ctx context.Context, id ID) bool {
+	return errors.Is(s.checkSession(ctx, id), revocation.ErrRevoked)
+}
+
+// checkSession asks the mirror about the session by itself.
+func (s *Service) checkSession(ctx context.Context, id ID) error {
 	sid := revocation.IDOf(revocation.Session, id.String())
-	err := s.mirror.Check(ctx, revocation.Claims{
+	return s.mirror.Check(ctx, revocation.Claims{
 		Session: sid, Token: sid, Subject: sid, Client: sid, Key: sid, // on the other axes nothing has this ID
 		IssuedAt: math.MaxInt64,
 	})
-	return errors.Is(err, revocation.ErrRevoked)
 }
 
 // tokensDead returns when the last access token of a session that ended at t can be dead, in Unix seconds.

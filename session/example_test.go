@@ -108,6 +108,10 @@ func newExampleService(file *boltfile.File) (*session.Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	mirror := revocation.NewMirror(revocation.MirrorConfig{})
+	if err := fill(context.Background(), mirror, revocations); err != nil { // a program has its Run keep it current
+		return nil, err
+	}
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -127,6 +131,6 @@ func newExampleService(file *boltfile.File) (*session.Service, error) {
 		Tokens:      tokens,
 		MACKeys:     &macKeys{current: 1, keys: map[uint32][]byte{1: secret}},
 		Revocations: revocations,
-		Mirror:      revocation.NewMirror(revocation.MirrorConfig{}), // its Run keeps it current
+		Mirror:      mirror,
 	})
 }

@@ -48,6 +48,7 @@ type world struct {
 	store       *watchedStore
 	revocations *watchedRevocations
 	mirror      *revocation.Mirror
+	patient     *patientMirror // mirror as the service sees it
 	accounts    *accounts
 	macKeys     *macKeys
 	tokens      *tokens
@@ -95,6 +96,7 @@ func (w *world) open() {
 	must()
 	w.revocations = &watchedRevocations{Store: revocations, store: w.store}
 	w.mirror = revocation.NewMirror(revocation.MirrorConfig{Now: w.clock.Now})
+	w.patient = &patientMirror{Mirror: w.mirror, bound: forever}
 	w.fill(w.mirror)
 
 	signer, err := token.NewIssuer(token.IssuerConfig{
@@ -108,7 +110,7 @@ func (w *world) open() {
 	must()
 	w.service, err = session.NewService(session.ServiceConfig{
 		Store: w.store, Accounts: w.accounts, Tokens: w.tokens, MACKeys: w.macKeys,
-		Revocations: w.revocations, Mirror: w.mirror, Now: w.clock.Now,
+		Revocations: w.revocations, Mirror: w.patient, Now: w.clock.Now,
 		Logger: slog.New(slog.NewJSONHandler(w.log, nil)),
 	})
 	must()
@@ -117,11 +119,25 @@ func (w *world) open() {
 // fill brings a mirror up to date with the store, once.
 func (w *world) fill(m *revocation.Mirror) {
 	w.Helper()
-	ctx, cancel := context.WithCancel(w.Context())
-	defer cancel()
-	if err := m.Run(ctx, once{w.revocations, cancel}); err != nil {
+	if err := fill(w.Context(), m, w.revocations); err != nil {
 		w.Fatal(err)
 	}
+}
+
+func fill(ctx context.Context, m *revocation.Mirror, feed revocation.Feed) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return m.Run(ctx, once{feed, cancel})
+}
+
+// patientMirror has a bound of its own on how old it may be, as the clocks of these tests make leaps.
+type patientMirror struct {
+	*revocation.Mirror
+	bound time.Duration
+}
+
+func (m *patientMirror) Check(ctx context.Context, c revocation.Claims) error {
+	return m.Within(m.bound).Check(ctx, c)
 }
 
 // once is a feed that ends, with the mirror's Run, after the first proof of completeness.

@@ -90,6 +90,7 @@ func newBrowser(t *testing.T) *browser {
 	must(err)
 	revocations, err := revocationstore.Open(b.file, revocationstore.Options{})
 	must(err)
+	must(fill(t.Context(), b.mirror, revocations))
 	key := newSigningKey(t)
 	signer, err := token.NewIssuer(token.IssuerConfig{Issuer: issuer, Audience: []string{audience}, Keys: key})
 	must(err)
@@ -97,7 +98,7 @@ func newBrowser(t *testing.T) *browser {
 		Store: store, Tokens: signer, Revocations: revocations,
 		Accounts: &accounts{byName: map[string]identity.Account{"alice": {Subject: "sub-alice", Username: "alice"}}},
 		MACKeys:  &macKeys{current: 1, keys: map[uint32][]byte{1: bytes.Repeat([]byte{1}, 32)}},
-		Mirror:   b.mirror,
+		Mirror:   &patientMirror{b.mirror, forever},
 		Limits:   session.Limits{MaxReplays: 1000}, // six tabs that refresh several times in 30 s
 	})
 	must(err)

@@ -7,14 +7,16 @@ import (
 	"time"
 
 	"github.com/authd-project/authd/identity"
+	"github.com/authd-project/authd/revocation"
 )
 
 // Refresh exchanges a refresh token for a new access token and the current refresh token of the chain, by the rule of
 // [Decide]. It refuses with an error that wraps [ErrInvalidGrant]; [ErrReuse] means that the session was ended and
 // revoked because of this very token.
 //
-// What may fail is asked before the step in the store: while accounts or keys are unavailable a refresh changes
-// nothing, however often it is tried.
+// What may fail is asked before the step in the store: while accounts, keys or the mirror are unavailable a refresh
+// changes nothing, however often it is tried. Of the store it takes nothing but that one step, unless it is refused, or the
+// token is of the first version.
 func (s *Service) Refresh(ctx context.Context, refreshToken string, use Use) (Grant, error) {
 	g, err := s.refresh(ctx, refreshToken, use)
 	if err != nil {
@@ -29,11 +31,15 @@ func (s *Service) refresh(ctx context.Context, refreshToken string, use Use) (Gr
 		return Grant{}, err
 	}
 	use = Use{Address: cleanText(use.Address, maxAddress), UserAgent: cleanText(use.UserAgent, maxUserAgent)}
-	before, err := s.store.Get(ctx, t.session, s.limits)
-	if err != nil {
-		return Grant{}, s.missing(ctx, t.session, err)
+	if err := s.believe(ctx, t.session); err != nil {
+		return Grant{}, err
 	}
-	account, err := s.account(ctx, before)
+	if t.subject == "" {
+		if t.subject, err = s.subject(ctx, t.session); err != nil {
+			return Grant{}, err
+		}
+	}
+	account, err := s.account(ctx, t)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -47,7 +53,10 @@ func (s *Service) refresh(ctx context.Context, refreshToken string, use Use) (Gr
 	if err != nil {
 		return Grant{}, s.missing(ctx, t.session, err)
 	}
-	s.logOutcome(ctx, before, outcome, use)
+	if after.Subject != t.subject { // or a stolen MAC key would buy the roles of anybody
+		return Grant{}, fmt.Errorf("%w: it names another subject than the session", ErrInvalidGrant)
+	}
+	s.logOutcome(ctx, after, outcome, use)
 	if outcome == Reused {
 		if err := s.revokeEnded(ctx, t.session); err != nil {
 			return Grant{}, err
@@ -99,18 +108,52 @@ func (s *Service) missing(ctx context.Context, id ID, err error) error {
 	}
 }
 
-// account returns the session's account as it is now, and ends the session when there is none that may log in.
-func (s *Service) account(ctx context.Context, n Session) (identity.Account, error) {
-	a, err := s.accounts.Account(ctx, n.Subject)
+// believe lets a refresh of the session go on while the revocation set does not know its end. A store may have lost the
+// end, in a failover perhaps; so as long as the mirror cannot tell, in an authd that has just started say, the store is
+// not asked at all.
+func (s *Service) believe(ctx context.Context, id ID) error {
+	err := s.checkSession(ctx, id)
+	switch {
+	case errors.Is(err, revocation.ErrRevoked):
+		return s.refuseIfLive(ctx, id, "revoked")
+	case err != nil:
+		return unavailable("asking whether the session was revoked", err)
+	}
+	return nil
+}
+
+// subject returns whose session it is, for tokens that do not say.
+func (s *Service) subject(ctx context.Context, id ID) (string, error) {
+	n, err := s.store.Get(ctx, id, s.limits)
+	if err != nil {
+		return "", s.missing(ctx, id, err)
+	}
+	return n.Subject, nil
+}
+
+// account returns the account that a refresh token names as it is now, and ends the session when there is none that may
+// log in.
+func (s *Service) account(ctx context.Context, t refreshToken) (identity.Account, error) {
+	a, err := s.accounts.Account(ctx, t.subject)
 	switch {
 	case errors.Is(err, identity.ErrNotFound):
-		return identity.Account{}, s.refuse(ctx, n, "account removed")
+		return identity.Account{}, s.refuseIfLive(ctx, t.session, "account removed")
 	case err != nil:
 		return identity.Account{}, unavailable("looking the account up", err)
 	case a.Disabled:
-		return identity.Account{}, s.refuse(ctx, n, "account disabled")
+		return identity.Account{}, s.refuseIfLive(ctx, t.session, "account disabled")
 	}
 	return a, nil
+}
+
+// refuseIfLive is refuse for a session that the store has not been asked about. One that has ended is left alone: the
+// holder of an old token must not be able to make work for every verifier.
+func (s *Service) refuseIfLive(ctx context.Context, id ID, reason string) error {
+	n, err := s.store.Get(ctx, id, s.limits)
+	if err != nil {
+		return s.missing(ctx, id, err)
+	}
+	return s.refuse(ctx, n, reason)
 }
 
 // refuse ends a session that may not go on, and returns the error to answer.
@@ -123,13 +166,13 @@ func (s *Service) refuse(ctx context.Context, n Session, reason string) error {
 }
 
 // logOutcome records what somebody should be able to look up: theft, and retries from somewhere else.
-func (s *Service) logOutcome(ctx context.Context, before Session, o Outcome, use Use) {
+func (s *Service) logOutcome(ctx context.Context, n Session, o Outcome, use Use) {
 	args := []any{
-		"sid", before.ID, "sub", before.Subject, "outcome", o.String(),
-		"address", use.Address, "last_address", before.Address,
-		"user_agent", use.UserAgent, "login_user_agent", before.UserAgent,
+		"sid", n.ID, "sub", n.Subject, "outcome", o.String(),
+		"address", use.Address, "last_address", n.PreviousAddress,
+		"user_agent", use.UserAgent, "login_user_agent", n.UserAgent,
 	}
-	elsewhere := use.Address != before.Address || use.UserAgent != before.UserAgent
+	elsewhere := use.Address != n.PreviousAddress || use.UserAgent != n.UserAgent
 	switch {
 	case o == Reused:
 		s.log.WarnContext(ctx, "refresh token reused, session ended", args...)
@@ -167,7 +210,8 @@ func (s *Service) inspect(ctx context.Context, refreshToken string) (Session, er
 		return Session{}, unavailable("looking the account up", err)
 	}
 	_, outcome := Decide(n.Chain, t.generation, s.now(), s.limits)
-	if err != nil || a.Disabled || outcome == Reused || s.cutOff(n) || s.revoked(ctx, n.ID) {
+	another := t.subject != "" && t.subject != n.Subject
+	if err != nil || another || a.Disabled || outcome == Reused || s.cutOff(n) || s.revoked(ctx, n.ID) {
 		return Session{}, fmt.Errorf("%w: a refresh would end the session", ErrInvalidGrant)
 	}
 	return n, nil

@@ -3,7 +3,10 @@ package session_test
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -160,9 +163,100 @@ func TestReplayFromElsewhereIsLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := w.log.String()
-	if !strings.Contains(log, "replayed from elsewhere") || !strings.Contains(log, "203.0.113.5") {
+	if !strings.Contains(log, "replayed from elsewhere") || !strings.Contains(log, "203.0.113.5") ||
+		!strings.Contains(log, `"last_address":"192.0.2.1"`) {
 		t.Errorf("a replay from another address was not logged: %s", log)
 	}
+}
+
+// Nothing but one step of the store, and nobody is logged out who comes with a token of the first version, which costs a
+// look at the store more.
+func TestRefreshIsOneStep(t *testing.T) {
+	w := newWorld(t)
+	current := w.login("alice")
+	old := w.login("alice")
+	old.RefreshToken = w.forge(old, "")
+	for generation := range 3 {
+		w.past()
+		w.store.calls = 0
+		current = w.refresh(current.RefreshToken)
+		if w.store.calls != 1 {
+			t.Errorf("%d calls of the store, want one", w.store.calls)
+		}
+		w.store.calls = 0
+		old = w.refresh(old.RefreshToken)
+		if want := map[bool]int{true: 2, false: 1}[generation == 0]; w.store.calls != want {
+			t.Errorf("refresh %d that began with a token of the first version: %d calls of the store, want %d",
+				generation+1, w.store.calls, want)
+		}
+	}
+	w.wantLive(current)
+	w.wantLive(old)
+}
+
+// forge makes the current refresh token of a grant's session, with another subject: whoever has a MAC key can.
+func (w *world) forge(g session.Grant, subject string) string {
+	version := byte(1)
+	if subject != "" {
+		version = 2
+	}
+	b := binary.BigEndian.AppendUint32([]byte{version}, 1)
+	b = append(b, g.Session.ID[:]...)
+	b = binary.BigEndian.AppendUint64(b, g.Session.Chain.Generation)
+	b = append(b, subject...)
+	h := hmac.New(sha256.New, w.macKeys.keys[1])
+	h.Write([]byte("authd_rt_"))
+	h.Write(b)
+	return "authd_rt_" + base64.RawURLEncoding.EncodeToString(h.Sum(b))
+}
+
+// A stolen MAC key does not buy the roles of another account.
+func TestTokenOfAnotherSubject(t *testing.T) {
+	w := newWorld(t)
+	g := w.login("bob")
+	if got := w.forge(g, "sub-bob"); got != g.RefreshToken {
+		t.Fatalf("the test forges %s, the service makes %s", got, g.RefreshToken)
+	}
+	w.past()
+	forged := w.forge(g, "sub-alice")
+	if _, _, err := w.service.InspectRefreshToken(t.Context(), forged); !errors.Is(err, session.ErrInvalidGrant) {
+		t.Errorf("inspect: %v", err)
+	}
+	w.wantRefreshError(forged, session.ErrInvalidGrant)
+	w.wantLive(w.refresh(g.RefreshToken))
+}
+
+// R5: a store may have lost an end, so it is not asked while nobody can tell whether there was one.
+func TestRefreshWaitsForTheMirror(t *testing.T) {
+	w := newWorld(t)
+	g := w.login("alice")
+	w.past()
+	w.patient.bound = revocation.DefaultMaxStaleness
+	w.store.calls = 0
+	w.wantRefreshError(g.RefreshToken, session.ErrUnavailable)
+	if w.store.calls > 0 {
+		t.Errorf("the store was asked %d times", w.store.calls)
+	}
+	w.fill(w.mirror)
+	if next := w.refresh(g.RefreshToken); next.Outcome != session.Rotated {
+		t.Errorf("once the mirror is fresh: %v", next.Outcome)
+	}
+}
+
+// The holder of an old token cannot make work for every verifier, whatever has become of the account.
+func TestEndedSessionOfDisabledAccountIsRevokedOnce(t *testing.T) {
+	w := newWorld(t)
+	g := w.login("alice")
+	w.past()
+	w.accounts.set(identity.Account{Subject: "sub-alice", Username: "alice", Disabled: true})
+	for range 5 {
+		w.wantRefreshError(g.RefreshToken, session.ErrInvalidGrant)
+		w.clock.Advance(time.Second)
+	}
+	if len(w.revocations.added) != 1 {
+		t.Errorf("%d entries written; want one, however often the token is presented", len(w.revocations.added))
+	}
+	w.wantDead(g)
 }
 
 func TestRefreshChecksTheAccount(t *testing.T) {
@@ -192,6 +286,12 @@ func TestOutageDoesNotEndSessions(t *testing.T) {
 	for name, outage := range map[string]func(w *world, err error){
 		"accounts": func(w *world, err error) { w.accounts.err = err },
 		"MAC keys": func(w *world, err error) { w.macKeys.err = err },
+		"mirror": func(w *world, err error) {
+			w.patient.bound = forever
+			if err != nil {
+				w.patient.bound = 0
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)

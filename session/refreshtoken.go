@@ -6,24 +6,31 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"strings"
 )
 
 // A refresh token is text, so that secret scanners recognise a leaked one, and then base64url (RFC 4648 section 5, no
 // padding) of
 //
-//	offset  0  version, 1
+//	offset  0  version, 2
 //	        1  id of the MAC key, big endian
 //	        5  session id
 //	       21  generation, big endian, not zero
-//	       29  HMAC-SHA256 of the prefix and all the bytes before
+//	       29  subject, 1 to 255 bytes
+//	        …  HMAC-SHA256 of the prefix and all the bytes before
 //
 // Whoever holds the MAC key can derive the token of any generation. That is why the store keeps none, and why a retry
-// is answered with the very same successor.
+// is answered with the very same successor. The subject is there so that the account can be looked up before the store
+// is asked; it is no secret, as the access token beside it names it too.
+//
+// Version 1 has no subject. It is what clients were given before there was version 2, and what those still get whose
+// subject is empty or too long.
 const (
-	refreshPrefix  = "authd_rt_"
-	refreshVersion = 1
-	signedLen      = 1 + 4 + 16 + 8
-	refreshLen     = len(refreshPrefix) + (signedLen+sha256.Size)*8/6 + 1 // 61 bytes leave 2 bits over: one more character
+	refreshPrefix   = "authd_rt_"
+	versionBare     = 1
+	versionSubject  = 2
+	signedLen       = 1 + 4 + 16 + 8 // without the subject
+	maxTokenSubject = 255            // bytes
 )
 
 // errRefreshToken says nothing about what is wrong: the text would go to whoever made the token up.
@@ -34,41 +41,50 @@ type refreshToken struct {
 	keyID      uint32
 	session    ID
 	generation uint64
+	subject    string // whose session it is; empty in version 1
 	mac        [sha256.Size]byte
 }
 
 // parseRefreshToken accepts exactly the spellings that encode makes.
 func parseRefreshToken(raw string) (refreshToken, error) {
-	var b [signedLen + sha256.Size]byte
-	if len(raw) != refreshLen || raw[:len(refreshPrefix)] != refreshPrefix {
+	text, ok := strings.CutPrefix(raw, refreshPrefix)
+	if !ok || len(text) > base64.RawURLEncoding.EncodedLen(signedLen+maxTokenSubject+sha256.Size) ||
+		strings.ContainsAny(text, "\r\n") { // which encoding/base64 skips, even when strict
 		return refreshToken{}, errRefreshToken
 	}
-	for _, c := range []byte(raw[len(refreshPrefix):]) {
-		if c == '\r' || c == '\n' { // which encoding/base64 skips, even when strict
-			return refreshToken{}, errRefreshToken
-		}
-	}
-	n, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(raw[len(refreshPrefix):]))
-	if err != nil || n != len(b) || b[0] != refreshVersion {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(b) < signedLen+sha256.Size {
 		return refreshToken{}, errRefreshToken
 	}
+	signed := len(b) - sha256.Size
 	t := refreshToken{
 		keyID:      binary.BigEndian.Uint32(b[1:]),
 		session:    ID(b[5:21]),
 		generation: binary.BigEndian.Uint64(b[21:]),
-		mac:        [sha256.Size]byte(b[signedLen:]),
+		subject:    string(b[signedLen:signed]),
+		mac:        [sha256.Size]byte(b[signed:]),
 	}
-	if t.generation == 0 {
+	if t.generation == 0 || b[0] != t.version() {
 		return refreshToken{}, errRefreshToken
 	}
 	return t, nil
 }
 
 // newRefreshToken derives the token of one generation of a session.
-func newRefreshToken(keyID uint32, key []byte, session ID, generation uint64) refreshToken {
+func newRefreshToken(keyID uint32, key []byte, session ID, generation uint64, subject string) refreshToken {
 	t := refreshToken{keyID: keyID, session: session, generation: generation}
+	if len(subject) <= maxTokenSubject {
+		t.subject = subject
+	}
 	t.mac = t.sum(key)
 	return t
+}
+
+func (t refreshToken) version() byte {
+	if t.subject == "" {
+		return versionBare
+	}
+	return versionSubject
 }
 
 // verify tells in constant time whether t was made with key.
@@ -84,11 +100,12 @@ func (t refreshToken) encode() string {
 
 // signed returns the bytes that the MAC covers, with room for the MAC.
 func (t refreshToken) signed() []byte {
-	b := make([]byte, 0, signedLen+sha256.Size)
-	b = append(b, refreshVersion)
+	b := make([]byte, 0, signedLen+len(t.subject)+sha256.Size)
+	b = append(b, t.version())
 	b = binary.BigEndian.AppendUint32(b, t.keyID)
 	b = append(b, t.session[:]...)
-	return binary.BigEndian.AppendUint64(b, t.generation)
+	b = binary.BigEndian.AppendUint64(b, t.generation)
+	return append(b, t.subject...)
 }
 
 func (t refreshToken) sum(key []byte) (mac [sha256.Size]byte) {

@@ -136,7 +136,7 @@ func (s *Service) grant(ctx context.Context, n Session, a identity.Account, mac 
 	return Grant{
 		AccessToken:  raw,
 		ExpiresIn:    issued.ExpiresAt.Sub(now),
-		RefreshToken: newRefreshToken(mac.id, mac.key, n.ID, n.Chain.Generation).encode(),
+		RefreshToken: newRefreshToken(mac.id, mac.key, n.ID, n.Chain.Generation, n.Subject).encode(),
 		Session:      n,
 		Claims:       issued,
 	}, nil

@@ -59,6 +59,10 @@ type Session struct {
 	LastUsedAt time.Time // login or the last refresh
 	Address    string    // of the client at LastUsedAt
 	UserAgent  string    // at login, cut to 256 bytes; the "device" of lists
+	// EndedAt is when the session was ended; zero for one that is live.
+	EndedAt time.Time
+	// PreviousAddress is of the client at the use before the refresh that has just been made. Only Store.Refresh sets it.
+	PreviousAddress string
 
 	Chain Chain
 }

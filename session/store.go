@@ -5,19 +5,19 @@ import "context"
 // Store keeps sessions. Methods may be called concurrently and honour ctx. Time is the store's own, so that several
 // processes agree. Errors caused by the backend wrap ErrUnavailable.
 //
-// An ended session is remembered for a while, by ID and subject only, so that a logout that was interrupted after its
-// first half can be completed by repeating it. How long is the backend's setting: at least until the last access token
-// of the session is dead.
+// An ended session is remembered for a while, by ID, subject and when it ended, so that a logout that was interrupted
+// after its first half can be completed by repeating it. How long is the backend's setting: at least until the last
+// access token of the session is dead.
 type Store interface {
 	// Create stores a new session, durably once it returns nil. The store sets CreatedAt, LastUsedAt and Chain, and
 	// returns what it stored. An ID that exists already is an error.
 	Create(ctx context.Context, s Session) (Session, error)
 	// Get returns a live session, or ErrNotFound. For one that was ended and is still remembered the error is ErrEnded,
-	// and the session comes with it, ID and Subject only.
+	// and the session comes with it, ID, Subject and EndedAt only.
 	Get(ctx context.Context, id ID, l Limits) (Session, error)
 	// Refresh applies Decide to the presented generation in one atomic, durable step, together with what follows from
 	// it: the new chain, last use and address, or the end of the session. It returns the session as it is then (after
-	// Reused: as it was). Errors are those of Get.
+	// Reused: as it was), with the PreviousAddress. Errors are those of Get.
 	Refresh(ctx context.Context, id ID, presented uint64, use Use, l Limits) (Session, Outcome, error)
 	// End ends sessions for good: no Refresh that starts after it returned nil succeeds, whatever happens to the
 	// store in between. Ending an unknown or ended session succeeds.

@@ -123,6 +123,7 @@ func (s *Store) Refresh(ctx context.Context, id session.ID, presented uint64, us
 		if err != nil || missing != nil {
 			return err
 		}
+		n.PreviousAddress = n.Address
 		var chain session.Chain
 		chain, outcome = session.Decide(n.Chain, presented, now, l)
 		if outcome == session.Reused {

@@ -68,7 +68,7 @@ func (r *record) ended() bool { return r.Ended != 0 }
 
 func (r *record) session(id session.ID) session.Session {
 	if r.ended() {
-		return session.Session{ID: id, Subject: r.Subject}
+		return session.Session{ID: id, Subject: r.Subject, EndedAt: time.Unix(0, r.Ended)}
 	}
 	return session.Session{
 		ID: id, Subject: r.Subject, Username: r.Username, ClientID: r.ClientID, Scope: r.Scope, AMR: r.AMR,

@@ -16,17 +16,19 @@
 // good by session.Decide, which adopts a generation that the store does not know. A session that a refresh ends for
 // reuse is confirmed like any other end.
 //
-// A lost End would bring the session back. It must be ended again as soon as the loss is noticed, which is when the
-// revocation of its sid is written back: whoever does that calls [Store.End] with the same ids.
-// In a cluster the failover may be of the record's shard alone, where no revocation is lost and so nothing is noticed: the
-// session is refused and ended by a refresh for as long as its revocation lasts, and after that it is back. Set
-// Config.Replicas there.
+// A lost End would bring the session back, at the latest when the revocation of its sid has expired; until then a refresh
+// refuses and ends it. So it must be ended again. [Store.Run] does that: it watches the lineage of every server that has
+// sessions, and where another one begins it ends what Config.Revoked names. Whoever writes back revocations that the
+// server had lost too calls [Store.End] with the same ids, and need not wait for Run.
+//
+// What remains are servers that come back with data older than the life of a revocation (Redis's snapshots without its
+// log, or a backup), as nobody knows any more what was ended in between: see docs/redis.md.
 //
 // # Rights
 //
 // Whoever can write to the server can end and prolong sessions, but not mint a token. An ACL user needs:
 //
-//	~authd:s:* ~authd:u:* +eval +evalsha +time +get +set +zadd +zrange +zrangebyscore +zremrangebyscore +pexpireat +wait
+//	~authd:s:* ~authd:u:* +eval +evalsha +time +get +set +zadd +zrange +zrangebyscore +zremrangebyscore +pexpireat +wait +info
 //
 // and in a cluster +cluster|slots as well.
 package redisstore

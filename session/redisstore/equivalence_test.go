@@ -42,6 +42,7 @@ func TestScriptEqualsDecide(t *testing.T) {
 		for range rapid.IntRange(1, 4).Draw(rt, "calls") {
 			presented := drawPresented(rt, want.Chain.Generation)
 			use := session.Use{Address: rapid.String().Draw(rt, "address")}
+			previous := want.Address
 			a := refresh(rt, store, want.ID, presented, use, l, now)
 			var outcome session.Outcome
 			if !want.Expired(now, l) {
@@ -54,6 +55,9 @@ func TestScriptEqualsDecide(t *testing.T) {
 			if session.Outcome(a.code) != outcome || !reflect.DeepEqual(a.record.session, want) {
 				rt.Fatalf("%d presented at %v with %+v:\nredis %v, %+v\ngo    %v, %+v",
 					presented, now, l, session.Outcome(a.code), a.record.session, outcome, want)
+			}
+			if outcome != 0 && a.previous != previous {
+				rt.Fatalf("previous address %q, want %q", a.previous, previous)
 			}
 			wantStored(rt, client, want, outcome, now, l)
 			if outcome == 0 || outcome == session.Reused {
@@ -95,7 +99,9 @@ func wantStored(t *rapid.T, client *redis.Client, want session.Session, o sessio
 	}
 	wantRecord, wantExpiry := record{stateLive, want}, want.Expires(l).Add(keepEnded)
 	if o == session.Reused {
-		wantRecord = record{stateEnded, session.Session{ID: want.ID, Subject: want.Subject}}
+		wantRecord = record{stateEnded, session.Session{
+			ID: want.ID, Subject: want.Subject, EndedAt: time.UnixMicro(now.UnixMicro()),
+		}}
 		wantExpiry = now.Add(keepEnded)
 	}
 	if !reflect.DeepEqual(stored, wantRecord) {

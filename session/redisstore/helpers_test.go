@@ -21,6 +21,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // testTimeout is generous, so that a busy machine is not taken for a broken server.
 const testTimeout = 10 * time.Second
 
+// patience is how long a test waits for what must come, such as a failover.
+const patience = 60 * time.Second
+
 func connect(t testing.TB, addr string) *redis.Client {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
@@ -91,11 +94,11 @@ func cluster(t testing.TB) (*redis.ClusterClient, *redis.Client) {
 // await asks a server again and again until what is true.
 func await(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for !is() {
 		if ctx.Err() != nil {
-			t.Fatalf("not within %v: %s", testTimeout, what)
+			t.Fatalf("not within %v: %s", patience, what)
 		}
 	}
 }
@@ -216,7 +219,7 @@ func rewindRecord(t testing.TB, admin *redis.Client, key string, d time.Duration
 // present moves what the store says to when the test believes it is.
 func (c *clock) present(s session.Session) session.Session {
 	passed := time.Duration(c.passed.Load())
-	for _, at := range []*time.Time{&s.CreatedAt, &s.LastUsedAt, &s.Chain.Since} {
+	for _, at := range []*time.Time{&s.CreatedAt, &s.LastUsedAt, &s.Chain.Since, &s.EndedAt} {
 		if !at.IsZero() {
 			*at = at.Add(passed)
 		}

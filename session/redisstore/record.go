@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +38,7 @@ func indexKey(subject string) string {
 //	subject
 type record struct {
 	state   state
-	session session.Session // ID and Subject only once it has ended
+	session session.Session // ID, Subject and EndedAt only once it has ended
 }
 
 type state uint8
@@ -85,7 +86,7 @@ func parseRecord(id session.ID, stored string) (record, error) {
 		r.session, err = parseLive(lines)
 	case strings.HasPrefix(lines[0], "ended ") && len(lines) == 2:
 		r.state = stateEnded
-		err = json.Unmarshal([]byte(lines[1]), &r.session.Subject)
+		r.session, err = parseEnded(lines)
 	default:
 		err = errors.New("neither live nor ended")
 	}
@@ -96,22 +97,64 @@ func parseRecord(id session.ID, stored string) (record, error) {
 	return r, nil
 }
 
+func parseEnded(lines []string) (s session.Session, err error) {
+	var ended [1]int64
+	err1 := parseNumbers(strings.TrimPrefix(lines[0], "ended "), ended[:])
+	s.Subject, err = parseText(lines[1])
+	s.EndedAt = time.UnixMicro(ended[0])
+	return s, errors.Join(err1, err)
+}
+
 func parseLive(lines []string) (session.Session, error) {
-	var (
-		s                    session.Session
-		d                    description
-		since, created, used int64
-	)
-	_, err1 := fmt.Sscanf(lines[0], "live %d %d %d %d %d", &s.Chain.Generation, &since, &s.Chain.Replays, &created, &used)
-	err2 := json.Unmarshal([]byte(lines[1]), &s.Subject)
-	err3 := json.Unmarshal([]byte(lines[2]), &s.Address)
-	err4 := json.Unmarshal([]byte(lines[3]), &d)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	var s session.Session
+	var d description
+	var numbers [5]int64
+	var err1, err2 error
+	err := parseNumbers(strings.TrimPrefix(lines[0], "live "), numbers[:])
+	s.Subject, err1 = parseText(lines[1])
+	s.Address, err2 = parseText(lines[2])
+	err3 := json.Unmarshal([]byte(lines[3]), &d)
+	if err := errors.Join(err, err1, err2, err3); err != nil {
 		return session.Session{}, err
 	}
-	s.Chain.Since = time.UnixMicro(since)
-	s.CreatedAt, s.LastUsedAt = time.UnixMicro(created), time.UnixMicro(used)
+	s.Chain = session.Chain{
+		Generation: uint64(numbers[0]), Since: time.UnixMicro(numbers[1]), Replays: int(numbers[2]),
+	}
+	s.CreatedAt, s.LastUsedAt = time.UnixMicro(numbers[3]), time.UnixMicro(numbers[4])
 	s.Username, s.ClientID, s.Scope, s.AMR = d.Username, d.ClientID, d.Scope, d.AMR
 	s.AuthTime, s.UserAgent = time.Unix(d.AuthTime, 0), d.UserAgent
 	return s, nil
+}
+
+// parseNumbers reads the numbers of a first line: as many as there is room for.
+func parseNumbers(line string, numbers []int64) (err error) {
+	for i := range numbers {
+		word, rest, more := strings.Cut(line, " ")
+		if numbers[i], err = strconv.ParseInt(word, 10, 64); err != nil || more == (i == len(numbers)-1) {
+			return errors.New("the first line has other numbers than wanted") // strconv's error repeats what it read
+		}
+		line = rest
+	}
+	return nil
+}
+
+// parseText reads a line that is a JSON string. Nearly all are what they look like.
+func parseText(line string) (text string, err error) {
+	if n := len(line); n >= 2 && line[0] == '"' && line[n-1] == '"' && isPlain(line[1:n-1]) {
+		return line[1 : n-1], nil
+	}
+	if err := json.Unmarshal([]byte(line), &text); err != nil {
+		return "", errors.New("a line wants a JSON string") // the decoder's error may repeat what it read
+	}
+	return text, nil
+}
+
+// isPlain tells whether the inside of a JSON string stands for itself.
+func isPlain(s string) bool {
+	for _, c := range []byte(s) {
+		if c < ' ' || c > '~' || c == '\\' || c == '"' {
+			return false
+		}
+	}
+	return true
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"time"
@@ -32,15 +33,22 @@ type Config struct {
 	// Timeout bounds one round trip, whatever the client retries; default 1 s. Replicas have a third of it, and with
 	// replicas it must be at least 600 ms.
 	Timeout time.Duration
+	// Revoked yields the sessions that this process knows to be revoked; optional. [Store.Run] ends them again where a
+	// server may have lost their end.
+	Revoked func() iter.Seq[session.ID]
 	Logger  *slog.Logger // default: none
 }
 
 // Store is a session.Store in Redis. Methods may be called concurrently.
 type Store struct {
 	redis     *redisscript.Runner
+	client    redis.UniversalClient
 	scripts   scripts
 	limits    session.Limits
 	keepEnded time.Duration
+	timeout   time.Duration
+	revoked   func() iter.Seq[session.ID]
+	lookEvery time.Duration
 	log       *slog.Logger
 }
 
@@ -57,9 +65,13 @@ func New(c Config) (*Store, error) {
 	}
 	s := &Store{
 		redis:     runner,
+		client:    c.Client,
 		scripts:   newScripts(),
 		limits:    c.Limits.WithDefaults(),
 		keepEnded: cmp.Or(c.KeepEnded, time.Hour),
+		timeout:   cmp.Or(c.Timeout, redisscript.DefaultTimeout),
+		revoked:   c.Revoked,
+		lookEvery: lookEvery,
 		log:       c.Logger,
 	}
 	if s.log == nil {
@@ -128,6 +140,7 @@ func (s *Store) Refresh(ctx context.Context, id session.ID, presented uint64, us
 	if err != nil {
 		return session.Session{}, 0, unavailable(doing, err)
 	}
+	a.record.session.PreviousAddress = a.previous
 	switch outcome := session.Outcome(a.code); outcome {
 	case 0:
 		n, err := a.live(l)

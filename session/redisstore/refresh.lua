@@ -2,8 +2,9 @@
 -- KEYS[1]  the record, see record.go
 -- ARGV     presented generation, client address (JSON), idle limit, absolute limit (µs, rounded up), grace (µs, rounded
 --          down), greatest number of replays, how long ended and expired sessions stay (µs)
--- answers  {now (µs), outcome, record}: the number of a session.Outcome and the record as it is now, after Reused as it
---          was; {now, 0, record or ""} when the session is not live, and nothing was written
+-- answers  {now (µs), outcome, record, address (JSON)}: the number of a session.Outcome, the record as it is now, after
+--          Reused as it was, and the address of the use before; {now, 0, record or ""} when the session is not live, and
+--          nothing was written
 local ROTATED, REPLAYED, ADOPTED, REUSED = 1, 2, 3, 4 -- the numbers in session/chain.go
 local presented, address = tonumber(ARGV[1]), ARGV[2]
 local idle, absolute, grace = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -16,13 +17,13 @@ local function write(record, expiry)
 end
 
 local stored = redis.call("GET", KEYS[1])
-if not stored or string.find(stored, "^ended ") then
-	return {now, 0, stored or ""}
-end
-local generation, since, replays, created, used, subject, rest =
-	string.match(stored, "^live (%d+) (%d+) (%d+) (%d+) (%d+)\n([^\n]*)\n[^\n]*\n(.*)$")
+local generation, since, replays, created, used, subject, previous, rest =
+	string.match(stored or "", "^live (%d+) (%d+) (%d+) (%d+) (%d+)\n([^\n]*)\n([^\n]*)\n(.*)$")
 if rest == nil then
-	return redis.error_reply("ERR authd: unreadable session record")
+	if stored and string.sub(stored, 1, 6) ~= "ended " then
+		return redis.error_reply("ERR authd: unreadable session record")
+	end
+	return {now, 0, stored or ""}
 end
 generation, since, replays = tonumber(generation), tonumber(since), tonumber(replays)
 if now >= math.min(used + idle, created + absolute) then
@@ -39,10 +40,10 @@ elseif generation - presented <= 1 and recent and replays < max_replays then
 	outcome, replays = REPLAYED, replays + 1
 else
 	write(string.format("ended %.0f\n", now) .. subject, now)
-	return {now, REUSED, stored}
+	return {now, REUSED, stored, previous}
 end
 
 local first = string.format("live %.0f %.0f %.0f %s %.0f\n", generation, since, replays, created, now)
 local record = first .. subject .. "\n" .. address .. "\n" .. rest
 write(record, math.min(now + idle, created + absolute))
-return {now, outcome, record}
+return {now, outcome, record, previous}

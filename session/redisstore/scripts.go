@@ -66,9 +66,10 @@ func microsUp(d time.Duration) int64 { return (d + time.Microsecond - 1).Microse
 
 // answer is what all scripts on a record answer.
 type answer struct {
-	now    time.Time // of the server
-	code   int64     // says the script's head
-	record record    // zero when there is none
+	now      time.Time // of the server
+	code     int64     // says the script's head
+	record   record    // zero when there is none
+	previous string    // address of the use before, after a refresh
 }
 
 func parseAnswer(cmd *redis.Cmd, id session.ID) (answer, error) {
@@ -76,8 +77,8 @@ func parseAnswer(cmd *redis.Cmd, id session.ID) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if len(values) != 3 {
-		return answer{}, fmt.Errorf("a script answered %d values, want 3", len(values))
+	if len(values) != 3 && len(values) != 4 {
+		return answer{}, fmt.Errorf("a script answered %d values, want 3 or 4", len(values))
 	}
 	now, ok1 := values[0].(int64)
 	code, ok2 := values[1].(int64)
@@ -89,7 +90,14 @@ func parseAnswer(cmd *redis.Cmd, id session.ID) (answer, error) {
 	if stored == "" {
 		return a, nil
 	}
-	a.record, err = parseRecord(id, stored)
+	if a.record, err = parseRecord(id, stored); err != nil || len(values) == 3 {
+		return a, err
+	}
+	previous, ok := values[3].(string)
+	if !ok {
+		return answer{}, errors.New("a script answered an address of another type than wanted")
+	}
+	a.previous, err = parseText(previous)
 	return a, err
 }
 

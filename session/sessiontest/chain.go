@@ -21,6 +21,9 @@ func testRotate(t *testing.T, h *harness) {
 		if !r.LastUsedAt.After(s.LastUsedAt) {
 			t.Errorf("last use did not move: %v", r.LastUsedAt)
 		}
+		if want := map[bool]string{true: s.Address, false: r.Address}[generation == 1]; r.PreviousAddress != want {
+			t.Errorf("previous address %q, want %q", r.PreviousAddress, want)
+		}
 		if got := h.get(s.ID); !equal(got, r) {
 			t.Errorf("stored: %+v\nanswered: %+v", got, r)
 		}
@@ -68,8 +71,12 @@ func testReuseEnds(t *testing.T, h *harness) {
 		h.refresh(s.ID, generation, session.Rotated, generation+1)
 	}
 	before := h.get(s.ID)
-	if r := h.refresh(s.ID, 1, session.Reused, 3); !equal(r, before) {
+	r := h.refresh(s.ID, 1, session.Reused, 3)
+	if !equal(r, before) {
 		t.Errorf("reuse answered %+v\nwant the session as it was: %+v", r, before)
+	}
+	if r.PreviousAddress != before.Address {
+		t.Errorf("previous address %q, want %q", r.PreviousAddress, before.Address)
 	}
 	h.wantEnded(s)
 	h.get(other.ID)

@@ -111,12 +111,16 @@ func (h *harness) refresh(id session.ID, presented uint64, want session.Outcome,
 	return s
 }
 
-// wantEnded checks that a session is gone for good and, while it is remembered, names its subject and nothing else.
+// wantEnded checks that a session is gone for good and, while it is remembered, names its subject, says when it ended, and
+// nothing else.
 func (h *harness) wantEnded(s session.Session) {
 	h.Helper()
 	got, err := h.Store.Get(h.Context(), s.ID, limits)
 	if !errors.Is(err, session.ErrEnded) || !equal(got, session.Session{ID: s.ID, Subject: s.Subject}) {
 		h.Errorf("get after the end: %+v, %v; want ID and subject, ErrEnded", got, err)
+	}
+	if got.EndedAt.Before(s.CreatedAt) || got.EndedAt.Sub(s.CreatedAt) > time.Hour {
+		h.Errorf("the session began at %v and ended at %v", s.CreatedAt, got.EndedAt)
 	}
 	for presented := s.Chain.Generation; presented < s.Chain.Generation+3; presented++ {
 		_, outcome, err := h.Store.Refresh(h.Context(), s.ID, presented, session.Use{}, limits)
