@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -57,6 +58,7 @@ func (a *app) openRedis(ctx context.Context, file *boltfile.File) (stores, error
 	}
 	sessions, err := sessionredis.New(sessionredis.Config{
 		Client: client, Limits: a.cfg.sessionLimits(), KeepEnded: a.keepEnded(), Replicas: a.cfg.RedisReplicas, Logger: a.log,
+		Revoked: func() iter.Seq[session.ID] { return revokedSessions(a.mirror) },
 	})
 	if err != nil {
 		return stores{}, err
@@ -70,8 +72,19 @@ func (a *app) openRedis(ctx context.Context, file *boltfile.File) (stores, error
 		return stores{}, err
 	}
 	a.storeChecks = append(a.storeChecks, httpapi.Check{Name: "redis", Probe: func(context.Context) error { return revocations.Ready() }})
-	a.jobs = append(a.jobs, revocations.Run)
+	a.jobs = append(a.jobs, revocations.Run, sessions.Run)
 	return stores{sessions, revocations}, nil
+}
+
+// revokedSessions yields the sessions that a mirror knows to be revoked.
+func revokedSessions(m *revocation.Mirror) iter.Seq[session.ID] {
+	return func(yield func(session.ID) bool) {
+		for e := range m.All() {
+			if e.Kind == revocation.Session && !yield(session.ID(e.ID)) {
+				return
+			}
+		}
+	}
 }
 
 // keepEnded is how long a session is remembered as ended: longer than any of its tokens lives.
