@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/authd-project/authd/dpop"
 	"github.com/authd-project/authd/token"
 )
 
@@ -54,6 +55,9 @@ const (
 	InsufficientScope          Outcome = "insufficient_scope"               // 403
 	InsufficientAuthentication Outcome = "insufficient_user_authentication" // 401
 	Forbidden                  Outcome = "forbidden"                        // 403, by a Check
+	BadProof                   Outcome = "dpop_proof"                       // 401, as the two below
+	NonceRequired              Outcome = "dpop_nonce"
+	NotProved                  Outcome = "not_proved" // a bound token without a proof of its key, or a bearer token with one
 	Unavailable                Outcome = "unavailable"
 )
 
@@ -73,6 +77,12 @@ var answers = [...]answer{
 	unavailable,
 	{errNoCredentials, NoCredentials, http.StatusUnauthorized, "", "An access token is required."},
 	{errManyCredentials, BadRequest, http.StatusBadRequest, "invalid_request", "There must be one set of credentials."},
+	{dpop.ErrUnavailable, Unavailable, http.StatusServiceUnavailable, "temporarily_unavailable", "It cannot be told at the moment whether the DPoP proof is good."},
+	{dpop.ErrNonce, NonceRequired, http.StatusUnauthorized, "use_dpop_nonce", ""},
+	{dpop.ErrInvalid, BadProof, http.StatusUnauthorized, "invalid_dpop_proof", ""},
+	{token.ErrBound, NotProved, http.StatusUnauthorized, "invalid_token", "The access token is bound to a key and no bearer token."},
+	{token.ErrOtherKey, NotProved, http.StatusUnauthorized, "invalid_token", "The access token is bound to another key than that of the DPoP proof."},
+	{token.ErrNotBound, NotProved, http.StatusUnauthorized, "invalid_token", "The access token is not bound to a key."},
 	{ErrInsufficientScope, InsufficientScope, http.StatusForbidden, "insufficient_scope", "The access token does not allow this."},
 	{ErrInsufficientAuthentication, InsufficientAuthentication, http.StatusUnauthorized, "insufficient_user_authentication", stepUpDetail},
 	{token.ErrExpired, Expired, http.StatusUnauthorized, "invalid_token", "The access token expired."},
@@ -150,7 +160,10 @@ type Answer struct {
 // Answer returns what [Route.Refuse] writes, for transports other than HTTP.
 func (rt *Route) Answer(err error) Answer {
 	a := answerTo(err)
-	return Answer{Status: a.status, Code: a.code, Detail: a.detail, Challenge: rt.challenge(a)}
+	if a.detail == "" {
+		a.detail = dpop.Explain(err)
+	}
+	return Answer{Status: a.status, Code: a.code, Detail: a.detail, Challenge: rt.byScheme(err, rt.challenge(a))}
 }
 
 // challenge returns the WWW-Authenticate header of an answer, empty where no other credentials would help.

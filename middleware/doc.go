@@ -18,6 +18,9 @@
 //	source, err := redisstore.OpenSource("redis://verifier:PASSWORD@redis:6379", redisstore.SourceConfig{})
 //	guard, err := middleware.New(ctx, "https://auth.example.com", middleware.Options{Audience: "orders", Redis: source})
 //
+// Tokens that are bound to a key come as "Authorization: DPoP TOKEN" with a proof of that key (RFC 9449), and pass in no
+// other way; [Bound] takes no others, and [Options].DPoP says by which URL clients know the service.
+//
 // Refusals are RFC 9457 problem documents with the challenges of RFC 6750. Trusted are the issuer and the way to it
 // (TLS): whoever can answer in its place can make tokens.
 package middleware

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/authd-project/authd/dpop"
 	"github.com/authd-project/authd/keys"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/token"
@@ -54,6 +55,9 @@ type Options struct {
 	//
 	// [redisstore.Source]: https://pkg.go.dev/github.com/authd-project/authd/revocation/redisstore#Source
 	Redis RedisSource
+
+	// DPoP is about tokens that are bound to a key.
+	DPoP DPoPOptions
 
 	Observer Observer         // told of each decision, for metrics; nil costs nothing
 	Log      *slog.Logger     // nil discards
@@ -111,6 +115,7 @@ func (o *Options) validate(issuer string) error {
 	if o.Redis != nil && o.Revocations != nil {
 		errs = append(errs, errors.New("Redis and Revocations exclude each other"))
 	}
+	errs = append(errs, o.DPoP.validate())
 	if o.Keys == nil {
 		errs = append(errs, checkIssuer(issuer, o.InsecureIssuer))
 	}
@@ -123,6 +128,7 @@ type Guard struct {
 	opts      Options
 	challenge string    // `Bearer realm="…"`
 	began     time.Time // when it was made
+	proofs    *dpop.Verifier
 
 	sources atomic.Pointer[sources] // nil until the issuer was found
 	feedErr atomic.Pointer[error]   // why the feed broke when it last did
@@ -145,6 +151,10 @@ func New(ctx context.Context, issuerURL string, opts Options) (*Guard, error) {
 	g := &Guard{
 		issuer: issuerURL, opts: opts, challenge: "Bearer realm=" + quoted(opts.Audience),
 		began: opts.Now(), ready: make(chan struct{}),
+	}
+	var err error
+	if g.proofs, err = newProofs(opts); err != nil {
+		return nil, fmt.Errorf("guard for %s: %w", issuerURL, err)
 	}
 	ctx, g.cancel = context.WithCancel(ctx)
 	if err := g.start(ctx); err != nil {

@@ -19,6 +19,9 @@ func (g *Guard) Require(opts ...Option) func(next http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			claims, err := rt.Authorize(r.Context(), r)
+			if rt.guard.opts.DPoP.Nonces != nil {
+				rt.guard.addNonce(r.Context(), w.Header())
+			}
 			if err != nil {
 				rt.Refuse(w, err)
 				return
@@ -35,36 +38,40 @@ func (g *Guard) Verify(ctx context.Context, raw string, opts ...Option) (*token.
 	return g.Route(opts...).Verify(ctx, raw)
 }
 
-// Authorize decides about an HTTP request by its Authorization header. Checks and the [Observer] are given ctx, which is
+// Authorize decides about an HTTP request by its Authorization header, and its DPoP header where the token is bound. Checks and the [Observer] are given ctx, which is
 // the request's or one made from it.
 func (rt *Route) Authorize(ctx context.Context, r *http.Request) (*token.Claims, error) {
 	if len(rt.checks) > 0 {
 		ctx = context.WithValue(ctx, requestKey{}, r)
 	}
-	return rt.AuthorizeHeader(ctx, r.Header["Authorization"])
+	values := r.Header["Authorization"]
+	if raw, ok := dpopToken(values); ok {
+		return rt.authorizeProved(ctx, r, raw)
+	}
+	return rt.AuthorizeHeader(ctx, values)
 }
 
 // AuthorizeHeader decides by the values of an Authorization header that came otherwise than with an HTTP request, as gRPC
-// metadata for instance.
+// metadata for instance. It takes bearer tokens only, since a proof of DPoP is about an HTTP request.
 func (rt *Route) AuthorizeHeader(ctx context.Context, values []string) (*token.Claims, error) {
 	raw, err := bearer(values)
-	return rt.decide(ctx, raw, err)
+	return rt.decide(ctx, credential{raw: raw}, err)
 }
 
 // Verify decides about a token, as [Guard.Verify] does.
 func (rt *Route) Verify(ctx context.Context, raw string) (*token.Claims, error) {
-	return rt.decide(ctx, raw, nil)
+	return rt.decide(ctx, credential{raw: raw}, nil)
 }
 
-// decide decides about raw, or refuses for err, and tells the observer.
-func (rt *Route) decide(ctx context.Context, raw string, err error) (*token.Claims, error) {
+// decide decides about a credential, or refuses for err, and tells the observer.
+func (rt *Route) decide(ctx context.Context, cred credential, err error) (*token.Claims, error) {
 	o, now := rt.guard.opts.Observer, rt.guard.opts.Now
 	if o == nil {
-		c, _, err := rt.examine(ctx, raw, err)
+		c, _, err := rt.examine(ctx, cred, err)
 		return c, err
 	}
 	began := now()
-	c, degraded, err := rt.examine(ctx, raw, err)
+	c, degraded, err := rt.examine(ctx, cred, err)
 	o.Decided(ctx, Decision{
 		Outcome: OutcomeOf(err), Policy: string(rt.policy), Degraded: degraded, Duration: now().Sub(began), Err: err,
 	})

@@ -17,7 +17,7 @@ const verifyPath = "/v1/verify"
 
 // inquirer verifies single tokens with a question to somebody who knows more than the guard's replica.
 type inquirer interface {
-	verify(ctx context.Context, raw string) (*token.Claims, error)
+	verify(ctx context.Context, cred credential) (*token.Claims, error)
 	close()
 }
 
@@ -43,12 +43,15 @@ func (o *online) close() {
 }
 
 // verify checks what can be checked here, and then asks: the issuer is bothered with good tokens only.
-func (o *online) verify(ctx context.Context, raw string) (*token.Claims, error) {
-	c, err := o.verifier.VerifyWith(ctx, raw, o.known)
+func (o *online) verify(ctx context.Context, cred credential) (*token.Claims, error) {
+	c, err := cred.verify(ctx, o.verifier, o.known)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.ask(ctx, raw, c); err != nil {
+	if cred.proof != nil { // it takes no bound token without a proof, and the proof is about another request
+		return nil, fmt.Errorf("%w: the issuer cannot be asked about a bound token", token.ErrUnavailable)
+	}
+	if err := o.ask(ctx, cred.raw, c); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -99,10 +102,10 @@ type direct struct {
 	timeout  time.Duration
 }
 
-func (d direct) verify(ctx context.Context, raw string) (*token.Claims, error) {
+func (d direct) verify(ctx context.Context, cred credential) (*token.Claims, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	return d.verifier.VerifyWith(ctx, raw, d.checker)
+	return cred.verify(ctx, d.verifier, d.checker)
 }
 
 func (direct) close() {}

@@ -46,6 +46,7 @@ type Route struct {
 	guard         *Guard
 	scopes, roles []string
 	stepUp        stepUp
+	bound         bool
 	checks        []CheckFunc
 	policy        policy
 	staleness     time.Duration // for stale
@@ -74,7 +75,7 @@ var ErrInsufficientScope = errors.New("insufficient scope")
 
 // examine returns the claims of a token that may pass, unless err says why there is none. degraded tells that it passes
 // by a copy of the revocations that is older than the guard's MaxStaleness.
-func (rt *Route) examine(ctx context.Context, raw string, err error) (c *token.Claims, degraded bool, _ error) {
+func (rt *Route) examine(ctx context.Context, cred credential, err error) (c *token.Claims, degraded bool, _ error) {
 	if err != nil {
 		return nil, false, err
 	}
@@ -82,7 +83,10 @@ func (rt *Route) examine(ctx context.Context, raw string, err error) (c *token.C
 	if s == nil {
 		return nil, false, errNotFoundYet
 	}
-	c, degraded, err = rt.verify(ctx, s, raw)
+	c, degraded, err = rt.verify(ctx, s, cred)
+	if err == nil {
+		err = rt.settle(ctx, cred)
+	}
 	if err == nil {
 		err = rt.allow(ctx, c)
 	}
@@ -110,20 +114,20 @@ func (rt *Route) allow(ctx context.Context, c *token.Claims) error {
 	return rt.runChecks(ctx, c)
 }
 
-func (rt *Route) verify(ctx context.Context, s *sources, raw string) (c *token.Claims, degraded bool, err error) {
+func (rt *Route) verify(ctx context.Context, s *sources, cred credential) (c *token.Claims, degraded bool, err error) {
 	switch {
 	case rt.policy == stale && rt.staleness < rt.guard.opts.MaxStaleness:
-		c, err = s.verifier.VerifyWith(ctx, raw, s.revocations.Within(rt.staleness))
+		c, err = cred.verify(ctx, s.verifier, s.revocations.Within(rt.staleness))
 	case rt.policy == stale:
 		// The fresh copy first, so that degraded tells the truth.
-		if c, err = s.verifier.Verify(ctx, raw); errors.Is(err, revocation.ErrUnavailable) {
-			c, err = s.verifier.VerifyWith(ctx, raw, s.revocations.Within(rt.staleness))
+		if c, err = cred.verify(ctx, s.verifier, s.revocations); errors.Is(err, revocation.ErrUnavailable) {
+			c, err = cred.verify(ctx, s.verifier, s.revocations.Within(rt.staleness))
 			degraded = err == nil
 		}
 	case rt.policy == inquire && s.online != nil:
-		c, err = s.online.verify(ctx, raw)
+		c, err = s.online.verify(ctx, cred)
 	default:
-		c, err = s.verifier.Verify(ctx, raw)
+		c, err = cred.verify(ctx, s.verifier, s.revocations)
 	}
 	return c, degraded, err
 }
