@@ -111,12 +111,13 @@ type Remote struct {
 
 // remoteSet is one fetched set; never changed once published. The zero value is "no keys to be had".
 type remoteSet struct {
-	keys map[string]remoteKey // by kid; nil when there is no set to trust
-	asOf time.Time            // before the request was sent that fetched it, or confirmed it unchanged
-	life time.Duration        // from then on, as the issuer says
-	ours bool                 // every kid is shaped like authd's own
-	body []byte               // as fetched, to see whether the next one differs
-	etag string
+	keys  map[string]remoteKey // by kid; nil when there is no set to trust
+	asOf  time.Time            // before the request was sent that fetched it, or confirmed it unchanged
+	whole time.Time            // before the request was sent that fetched the document, and not only a 304
+	life  time.Duration        // from then on, as the issuer says
+	ours  bool                 // every kid is shaped like authd's own
+	body  []byte               // as fetched, to see whether the next one differs
+	etag  string
 }
 
 func (s *remoteSet) usable() bool { return s.keys != nil }

@@ -16,9 +16,12 @@ import (
 func (r *Remote) refresh(ctx context.Context) (time.Duration, error) {
 	f, asked, before := r.begin()
 	s := r.set.Load()
-	next, lifetime, err := r.fetch(ctx, s, asked)
+	next, lifetime, err := r.fetch(ctx, s, asked, r.asksWhetherChanged(s, asked, f.begun))
 	if err == nil {
 		next.asOf, next.life = f.begun, lifetime
+		if next.whole.IsZero() {
+			next.whole = f.begun
+		}
 		r.publish(next)
 	}
 	if ctx.Err() != nil {
@@ -67,8 +70,15 @@ func (r *Remote) publish(s *remoteSet) {
 	}
 }
 
+// asksWhetherChanged tells whether a 304 would do for an answer. It does not where a request needs a key that is not in s,
+// nor for longer than half of MaxAge: should the issuer not change its ETag with its set, a new key is found nevertheless,
+// and a withdrawn one dies.
+func (r *Remote) asksWhetherChanged(s *remoteSet, asked bool, now time.Time) bool {
+	return s.etag != "" && !asked && age(now, s.whole) < r.cfg.MaxAge/2
+}
+
 // fetch asks the issuer for the set. fresh asks the caches on the way not to answer for it (RFC 9111 section 5.2.1.4).
-func (r *Remote) fetch(ctx context.Context, have *remoteSet, fresh bool) (*remoteSet, time.Duration, error) {
+func (r *Remote) fetch(ctx context.Context, have *remoteSet, fresh, conditional bool) (*remoteSet, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.FetchTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.cfg.URL, nil)
@@ -76,7 +86,7 @@ func (r *Remote) fetch(ctx context.Context, have *remoteSet, fresh bool) (*remot
 		return nil, 0, fmt.Errorf("making the request: %w", err)
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	if have.etag != "" {
+	if conditional {
 		req.Header.Set("If-None-Match", have.etag)
 	}
 	if fresh {
@@ -89,7 +99,7 @@ func (r *Remote) fetch(ctx context.Context, have *remoteSet, fresh bool) (*remot
 	defer resp.Body.Close()
 
 	switch {
-	case resp.StatusCode == http.StatusNotModified && have.etag != "":
+	case resp.StatusCode == http.StatusNotModified && conditional:
 		unchanged := *have
 		return &unchanged, lifetime(resp.Header), nil
 	case resp.StatusCode != http.StatusOK:

@@ -138,14 +138,22 @@ func TestRemoteAsksWhetherTheSetChanged(t *testing.T) {
 			publish("60", "a")(w, r)
 		})
 		r := issuer.follow(t, keys.RemoteConfig{})
+		whole := 0
 		issuer.now(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("If-None-Match") == `"v1"` {
 				w.Header().Set("Cache-Control", "max-age=60")
 				w.WriteHeader(http.StatusNotModified)
+				return
 			}
+			whole++
+			w.Header().Set("ETag", `"v1"`)
+			publish("60", "a")(w, r)
 		})
-		time.Sleep(2 * time.Hour) // longer than MaxAge: each 304 renews the trust
+		time.Sleep(125 * time.Minute) // longer than MaxAge: each 304 renews the trust
 		wantVerdict(t, r, "a", "known")
+		if whole != 4 {
+			t.Errorf("the whole set was fetched %d times in two hours, want every half of MaxAge", whole)
+		}
 		if st := r.Status(); time.Since(st.AsOf) > time.Minute {
 			t.Errorf("as of %v ago", time.Since(st.AsOf))
 		}

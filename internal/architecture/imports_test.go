@@ -18,6 +18,7 @@ const module = "github.com/authd-project/authd"
 var backends = []string{
 	"github.com/labstack/echo/...", "k8s.io/...", "go.etcd.io/...", "github.com/redis/...", "database/sql",
 	"modernc.org/...", "github.com/jackc/...", "github.com/spf13/...", "github.com/prometheus/...",
+	"go.opentelemetry.io/...", "google.golang.org/grpc/...", "google.golang.org/protobuf/...",
 }
 
 // forbidden lists, for a package and everything it imports, what must not be reached. A pattern ending in /... covers
@@ -29,6 +30,10 @@ var forbidden = []struct {
 }{
 	{"middleware", backends, "a service that guards its handlers must not pay for authd's server and stores"},
 	{"middleware", []string{module + "/httpapi/...", module + "/cmd/...", module + "/identity/..."}, "imports go downwards"},
+	{"middleware/middlewaretest", backends, "the tests of a service need no more than the service"},
+	{"middleware/echomw", except("github.com/labstack/echo/..."), "who uses echo need not use what other adapters are for"},
+	{"middleware/otelmw", except("go.opentelemetry.io/..."), "likewise OpenTelemetry"},
+	{"middleware/prommw", except("github.com/prometheus/...", "google.golang.org/protobuf/..."), "likewise Prometheus"},
 	{"token", append([]string{"net/http"}, backends...), "verifying a token needs no network"},
 	{"token", siblings("session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other; token uses revocation's types"},
 	{"dpop", append([]string{"net/http"}, backends...), "a proof is checked without a network; shared memories of used ones are sub-packages"},
@@ -37,6 +42,9 @@ var forbidden = []struct {
 	{"revocation", siblings("token", "session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other"},
 	{"keys", backends, "the life cycle is pure; stores are sub-packages"},
 	{"keys", siblings("token", "revocation", "session", "election", "identity", "ratelimit"), "siblings know nothing of each other"},
+	{"keys/hostileissuer", backends, "who tries a verifier of his own must not pay for authd's server and stores"},
+	{"keys/hostileissuer", siblings("httpapi", "middleware", "session", "election", "identity", "ratelimit"),
+		"it signs tokens, and knows JWKS; nothing else of authd"},
 	{"election", append([]string{"net/http"}, backends...), "electors with a backend are sub-packages"},
 	{"election", siblings("token", "revocation", "session", "keys", "identity", "ratelimit"), "siblings know nothing of each other"},
 	{"election/leaselock", siblings("keys"), "who leads is decided without the ring; the ring's store is what fences"},
@@ -49,6 +57,11 @@ var forbidden = []struct {
 	{"session", []string{module + "/httpapi/...", module + "/middleware/...", module + "/cmd/..."}, "imports go downwards"},
 	{"httpapi", []string{module + "/cmd/...", "go.etcd.io/...", "modernc.org/...", "k8s.io/...", "github.com/redis/..."},
 		"the server is given its stores; only cmd/authd chooses them"},
+}
+
+// except returns the backends without these.
+func except(needed ...string) []string {
+	return slices.DeleteFunc(slices.Clone(backends), func(b string) bool { return slices.Contains(needed, b) })
 }
 
 func siblings(names ...string) []string {
