@@ -39,7 +39,7 @@ type Decision struct {
 // Outcome is one of a fixed set, fit for the label of a metric.
 type Outcome string
 
-// The outcomes. Those from malformed to revoked are 401, unavailable is 503.
+// The outcomes. Those from malformed to invalid are 401, unavailable is 503.
 const (
 	Accepted                   Outcome = "accepted"
 	NoCredentials              Outcome = "no_credentials" // 401
@@ -52,6 +52,7 @@ const (
 	WrongIssuer                Outcome = "issuer"
 	WrongAudience              Outcome = "audience"
 	Revoked                    Outcome = "revoked"
+	Invalid                    Outcome = "invalid"                          // for another reason
 	InsufficientScope          Outcome = "insufficient_scope"               // 403
 	InsufficientAuthentication Outcome = "insufficient_user_authentication" // 401
 	Forbidden                  Outcome = "forbidden"                        // 403, by a Check
@@ -93,6 +94,7 @@ var answers = [...]answer{
 	{token.ErrNotYetValid, NotYetValid, http.StatusUnauthorized, "invalid_token", invalidDetail},
 	{token.ErrIssuer, WrongIssuer, http.StatusUnauthorized, "invalid_token", invalidDetail},
 	{token.ErrAudience, WrongAudience, http.StatusUnauthorized, "invalid_token", invalidDetail},
+	{token.ErrInvalid, Invalid, http.StatusUnauthorized, "invalid_token", invalidDetail}, // never 503, whatever is new
 }
 
 const (
