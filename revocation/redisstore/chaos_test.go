@@ -23,6 +23,7 @@ func TestFlushAll(t *testing.T) {
 		if err := connect(t, addr).FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
+		s.holds("flushed")
 		s.settled()
 		s.traffic()
 	}
@@ -38,7 +39,9 @@ func TestKilledAndRestartedEmpty(t *testing.T) {
 	s := newScenario(t, 0, dialer(server.Addr))
 	for range 2 {
 		server.Kill()
+		s.holds("killed")
 		server.Restart()
+		s.holds("restarted")
 		s.settled()
 		s.traffic()
 	}
@@ -51,13 +54,16 @@ func TestFrozen(t *testing.T) {
 	server := testenv.NewRedis(t)
 	s := newScenario(t, 0, dialer(server.Addr))
 	server.Freeze()
+	s.holds("frozen")
 	for name, c := range s.checkers() {
 		if name == "authd 0" || name == "authd 1" {
 			continue // their bound is the default
 		}
 		eventually(t, name+" that cannot tell", func() bool { return c.Check(t.Context(), live) != nil })
 	}
+	s.holds("frozen past the bound")
 	server.Thaw()
+	s.holds("thawed")
 	s.settled()
 	s.finish()
 }
@@ -68,10 +74,14 @@ func TestHalfOpenConnections(t *testing.T) {
 	proxy := testenv.NewProxy(t, testenv.Redis(t))
 	s := newScenario(t, 0, dialer(proxy.Addr))
 	proxy.Swallow()
+	s.holds("packets vanish")
 	eventually(t, "mirror that cannot tell", func() bool { return s.long.Check(t.Context(), live) != nil })
+	s.holds("packets vanish past the bound")
 	proxy.Pass()
+	s.holds("packets pass")
 	s.settled()
 	proxy.Cut()
+	s.holds("cut")
 	s.settled()
 	s.finish()
 }
@@ -103,11 +113,13 @@ func TestPromotedWithoutAcknowledgedWrites(t *testing.T) {
 	}
 	s.traffic() // which no replica has
 	primary.Kill()
+	s.holds("primary killed")
 	for _, server := range set.Servers {
 		if server != primary {
 			server.Thaw()
 		}
 	}
+	s.holds("replicas thawed")
 	s.settled()
 	s.finish()
 	if s.authds[0].store.Stats().Restored+s.authds[1].store.Stats().Restored == 0 {
@@ -123,9 +135,12 @@ func TestPrimaryReplacedAndWoken(t *testing.T) {
 	s := newScenario(t, 1, sentinelDialer(set))
 	old := set.Primary(t)
 	old.Freeze()
+	s.holds("primary frozen")
 	eventually(t, "failover", func() bool { return set.Primary(t) != old })
+	s.holds("replaced")
 	s.traffic() // for the new one alone
 	old.Thaw()
+	s.holds("woken")
 	s.settled()
 	s.finish()
 }
@@ -152,7 +167,9 @@ func TestClusterLosesMaster(t *testing.T) {
 	s := newScenario(t, 1, dial)
 	master := cluster.MasterOf(t, "{authd:rev}:meta")
 	master.Kill()
+	s.holds("master killed")
 	eventually(t, "failover", func() bool { return cluster.MasterOf(t, "{authd:rev}:meta") != master })
+	s.holds("promoted")
 	master.Restart() // or the new one has no replica to confirm anything
 	grant(master.Addr)
 	s.settled()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -50,13 +51,25 @@ func (l *ledger) revoke(ctx context.Context, store *redisstore.Store, name strin
 	err := store.Add(ctx, e)
 	a.at = time.Now()
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if err != nil {
 		l.failed++
-		return err
+	} else {
+		l.acked = append(l.acked, a)
 	}
-	l.acked = append(l.acked, a)
-	return nil
+	again := len(l.tried)%5 == 0
+	l.mu.Unlock()
+	if err == nil && again { // R3: a revocation that would end sooner changes nothing
+		e.Expires = time.Now().Add(time.Second).Unix()
+		_ = store.Add(ctx, e) // it may fail, like any other
+	}
+	return err
+}
+
+// all returns every acknowledgement.
+func (l *ledger) all() []ack {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.acked)
 }
 
 // sample returns the latest acknowledgements and some random ones.
@@ -76,9 +89,11 @@ func (a ack) expired() bool { return !time.Now().Before(a.expires) }
 
 // witness checks what has been acknowledged, again and again.
 type witness struct {
-	name    string
-	t       testing.TB
-	ledger  *ledger
+	name   string
+	t      testing.TB
+	ledger *ledger
+
+	mu      sync.Mutex
 	allowed int // live tokens that passed
 	denied  int // revoked ones that did not
 	unknown int // answers that it could not tell
@@ -89,19 +104,31 @@ var live = revocation.Claims{Session: revocation.IDOf(revocation.Session, "never
 // judge asserts R1 (with the given bound), R3 and V7 on a sample.
 func (w *witness) judge(c revocation.Checker, within time.Duration) {
 	for _, a := range w.ledger.sample() {
-		asked := time.Now()
-		switch err := c.Check(context.Background(), a.claims); {
-		case a.expired():
-		case err == nil && asked.Sub(a.at) > within:
-			w.t.Errorf("%s: accepts a session %v after its revocation was acknowledged", w.name, asked.Sub(a.at))
-		case errors.Is(err, revocation.ErrRevoked):
-			w.denied++
-		case err != nil && !errors.Is(err, revocation.ErrUnavailable):
-			w.t.Errorf("%s: %v", w.name, err)
-		case err != nil:
-			w.unknown++
-		}
+		w.judgeOne(c, within, a)
 	}
+	w.judgeLive(c)
+}
+
+// judgeOne asserts that a verifier denies what was revoked, once it can have heard, or cannot tell, until its tokens are dead.
+func (w *witness) judgeOne(c revocation.Checker, within time.Duration, a ack) {
+	asked := time.Now()
+	err := c.Check(context.Background(), a.claims)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case a.expired():
+	case err == nil && asked.Sub(a.at) > within:
+		w.t.Errorf("%s: accepts a session %v after its revocation was acknowledged", w.name, asked.Sub(a.at))
+	case errors.Is(err, revocation.ErrRevoked):
+		w.denied++
+	case err != nil && !errors.Is(err, revocation.ErrUnavailable):
+		w.t.Errorf("%s: %v", w.name, err)
+	case err != nil:
+		w.unknown++
+	}
+}
+
+func (w *witness) judgeLive(c revocation.Checker) {
 	switch err := c.Check(context.Background(), live); {
 	case err == nil:
 		w.allowed++
@@ -112,9 +139,11 @@ func (w *witness) judge(c revocation.Checker, within time.Duration) {
 
 // judgeProof asserts R2: a mirror that vouches for a moment holds all that had been acknowledged by then. The proof is
 // read first, as a later one says nothing about an earlier look.
-func (w *witness) judgeProof(m *revocation.Mirror) {
+func (w *witness) judgeProof(m *revocation.Mirror) { w.judgeProofOf(m, w.ledger.sample) }
+
+func (w *witness) judgeProofOf(m *revocation.Mirror, acked func() []ack) {
 	proof := m.Status().AsOf
-	for _, a := range w.ledger.sample() {
+	for _, a := range acked() {
 		switch {
 		case !a.at.Before(proof):
 			w.unknown++
@@ -136,6 +165,7 @@ type scenario struct {
 	authds []*authd
 	long   *revocation.Mirror // of a service that runs all the time
 	online *redisstore.Checker
+	bounds map[string]time.Duration // of the checkers
 	check  []*witness
 	jobs   errgroup.Group
 	end    context.CancelFunc
@@ -157,12 +187,16 @@ func newScenario(t testing.TB, replicas int, dial func(testing.TB) redis.Univers
 	s.long = revocation.NewMirror(revocation.MirrorConfig{MaxStaleness: bound})
 	s.jobs.Go(func() error { return s.long.Run(ctx, s.feed()) })
 	s.online = newCheckerWith(t, dial(t), redisstore.CheckerConfig{MaxStaleness: bound})
-	s.settled()
-
 	onlineBound := time.Duration(0) // the server itself is asked
 	if replicas > 0 {
 		onlineBound = bound // it may have been replaced
 	}
+	s.bounds = map[string]time.Duration{
+		"long-lived mirror": bound, "online check": onlineBound,
+		"authd 0": revocation.DefaultMaxStaleness, "authd 1": revocation.DefaultMaxStaleness,
+	}
+	s.settled()
+
 	s.watch(ctx, "long-lived mirror", func(w *witness) { w.judge(s.long, bound); w.judgeProof(s.long) })
 	for i := range 4 { // which share round trips
 		s.watch(ctx, fmt.Sprint("online ", i), func(w *witness) { w.judge(s.online, onlineBound) })
@@ -182,6 +216,29 @@ func (s *scenario) traffic() {
 	const more = 100
 	had := s.ledger.count()
 	eventually(s.t, "traffic", func() bool { return s.ledger.count() >= had+more })
+	s.holds("after traffic")
+}
+
+// holds asserts R1 to R3 of every verifier and every revocation so far. Each test calls it after each of its steps; what
+// the witnesses look at all the time are samples.
+func (s *scenario) holds(step string) {
+	s.t.Helper()
+	for name, c := range s.checkers() {
+		w := &witness{name: name + ", " + step, t: s.t, ledger: &s.ledger}
+		var questions errgroup.Group
+		questions.SetLimit(64) // which share round trips, and time out together
+		for _, a := range s.ledger.all() {
+			questions.Go(func() error {
+				w.judgeOne(c, s.bounds[name], a)
+				return nil
+			})
+		}
+		_ = questions.Wait() // they return nil
+		w.judgeLive(c)
+		if m, ok := c.(*revocation.Mirror); ok {
+			w.judgeProofOf(m, s.ledger.all)
+		}
+	}
 }
 
 func (s *scenario) feed() *redisstore.Feed {
@@ -274,6 +331,7 @@ func (s *scenario) settled() {
 		eventually(s.t, name+" that denies what is revoked", func() bool { return denied(c, last.claims) })
 		eventually(s.t, name+" that accepts what is not", func() bool { return c.Check(s.t.Context(), live) == nil })
 	}
+	s.holds("once it has settled")
 }
 
 func (s *scenario) checkers() map[string]revocation.Checker {

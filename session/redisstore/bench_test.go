@@ -55,3 +55,22 @@ func BenchmarkRefresh(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkParseRecord is what a process spends on reading the answer to a refresh.
+func BenchmarkParseRecord(b *testing.B) {
+	described, err := describe(session.Session{
+		Subject: "0yVhGkH3RkqC1FGsvbGtLw", Username: "somebody@example.com", ClientID: "web", Scope: "read write",
+		AMR: []string{"pwd"}, Address: "192.0.2.1", AuthTime: time.Unix(1_700_000_000, 0),
+		UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	stored := "live 17 1764153000000000 3 1764150000000000 1764153000000000\n" + described
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := parseRecord(session.ID{1}, stored); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
