@@ -2,9 +2,12 @@ package middleware_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"time"
 
@@ -78,4 +81,83 @@ func ExampleGuard_Require() {
 	// Output:
 	// 403 200
 	// 200 503
+}
+
+// Step-up: a route that wants a login that is recent and strong, and tells clients so (RFC 9470).
+func ExampleMaxAge() {
+	issuer := middlewaretest.NewOffline("bank")
+	guard := issuer.Guard(middleware.Options{})
+	pay := func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "paid") }
+
+	strong := guard.Require(middleware.MaxAge(10*time.Minute), middleware.ACR("mfa"))
+	mux := http.NewServeMux()
+	mux.Handle("POST /payments", strong(http.HandlerFunc(pay)))
+
+	for _, login := range []token.Claims{
+		{ACR: "mfa", AuthTime: time.Now().Add(-time.Minute)},
+		{ACR: "mfa", AuthTime: time.Now().Add(-time.Hour)},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/payments", nil)
+		r.Header.Set("Authorization", "Bearer "+issuer.Mint(login))
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		fmt.Println(w.Code, w.Body)
+		for part := range strings.SplitSeq(w.Header().Get("WWW-Authenticate"), ", ") {
+			fmt.Println(part)
+		}
+	}
+	// Output:
+	// 200 paid
+	//
+	// 401 {"type":"about:blank","title":"Unauthorized","status":401,"code":"insufficient_user_authentication","detail":"This needs a login that is more recent or of another kind."}
+	//
+	// Bearer realm="bank"
+	// error="insufficient_user_authentication"
+	// error_description="This needs a login that is more recent or of another kind."
+	// acr_values="mfa"
+	// max_age="600"
+}
+
+// A rule of the service's own. The same function works for gRPC and messages too, where there is no request.
+func ExampleCheck() {
+	issuer := middlewaretest.NewOffline("orders")
+	guard := issuer.Guard(middleware.Options{})
+	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "ok") })
+
+	sameTenant := middleware.Check(func(ctx context.Context, claims *token.Claims) error {
+		r, ok := middleware.RequestFrom(ctx)
+		if !ok || string(claims.Custom["tenant"]) != strconv.Quote(r.PathValue("tenant")) {
+			return errors.New("another tenant's")
+		}
+		return nil
+	})
+	mux := http.NewServeMux()
+	mux.Handle("GET /{tenant}/orders", guard.Handler(ok, sameTenant))
+
+	raw := issuer.Mint(token.Claims{Custom: map[string]json.RawMessage{"tenant": json.RawMessage(`"acme"`)}})
+	fmt.Println(get(mux, "/acme/orders", raw))
+	fmt.Println(get(mux, "/globex/orders", raw))
+	// Output:
+	// 200 ok
+	// 403 {"type":"about:blank","title":"Forbidden","status":403,"code":"access_denied","detail":"This request is not allowed."}
+}
+
+// A message that carries the token of who sent it.
+func ExampleGuard_Verify() {
+	issuer := middlewaretest.NewOffline("orders")
+	guard := issuer.Guard(middleware.Options{})
+	ctx := context.Background()
+	messages := []string{issuer.Mint(token.Claims{Subject: "alice", Scope: "orders:write"}), issuer.Mint(token.Claims{})}
+
+	route := guard.Route(middleware.Scopes("orders:write")) // once
+	for _, raw := range messages {
+		claims, err := route.Verify(ctx, raw)
+		if errors.Is(err, token.ErrUnavailable) {
+			continue // it cannot be told: keep the message and ask again later
+		}
+		fmt.Println(claims != nil, err)
+	}
+	// Output:
+	// true <nil>
+	// false insufficient scope: scope "orders:write" is missing
 }

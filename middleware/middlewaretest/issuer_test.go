@@ -1,7 +1,7 @@
 package middlewaretest_test
 
 import (
-	"fmt"
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -17,23 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A test of a service: it is given the issuer's guard, and requests with the issuer's tokens.
-func ExampleIssuer() {
-	issuer := middlewaretest.NewIssuer("orders")
-	defer issuer.Close()
-	guard := issuer.Guard(middleware.Options{})
-	service := guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		claims, _ := middleware.ClaimsFrom(r.Context())
-		fmt.Fprintf(w, "hello, %s", claims.Subject)
-	}))
-
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	r.Header.Set("Authorization", "Bearer "+issuer.Mint(token.Claims{Subject: "alice"}))
-	w := httptest.NewRecorder()
-	service.ServeHTTP(w, r)
-	fmt.Println(w.Code, w.Body)
-	// Output: 200 hello, alice
-}
+var ctx = context.Background() // of the examples
 
 func statusOf(guard *middleware.Guard, raw string) int {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -87,6 +71,66 @@ func TestTimeAndOutage(t *testing.T) {
 		if status := statusOf(guard, raw); status != want {
 			t.Errorf("revocations %v old: %d, want %d", age, status, want)
 		}
+	}
+}
+
+// After a cut-off, who logs in again is in: at any moment of the second that the cut-off was rounded up to.
+func TestLoginAfterACutoff(t *testing.T) {
+	for _, kind := range []revocation.Kind{revocation.Subject, revocation.Client, revocation.Everything} {
+		issuer := middlewaretest.NewOffline("orders")
+		guard := issuer.Guard(middleware.Options{})
+		name := map[revocation.Kind]string{revocation.Subject: "alice", revocation.Client: "web"}[kind]
+		before := issuer.Mint(token.Claims{ClientID: "web"})
+		issuer.Revoke(kind, name)
+		if status := statusOf(guard, before); status != http.StatusUnauthorized {
+			t.Errorf("%v: before: %d", kind, status)
+		}
+		if status := statusOf(guard, issuer.Mint(token.Claims{ClientID: "web"})); status != passed {
+			t.Errorf("%v: after: %d", kind, status)
+		}
+	}
+}
+
+func TestLogout(t *testing.T) {
+	issuer := middlewaretest.NewOffline("orders")
+	guard := issuer.Guard(middleware.Options{})
+	raw, again, other := issuer.Mint(token.Claims{SessionID: "s"}), issuer.Mint(token.Claims{SessionID: "s"}), issuer.Mint(token.Claims{})
+	issuer.Logout(raw)
+	if a, b, c := statusOf(guard, raw), statusOf(guard, again), statusOf(guard, other); a != 401 || b != 401 || c != passed {
+		t.Errorf("the token %d, another of its session %d, another's %d", a, b, c)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("garbage was logged out")
+		}
+	}()
+	issuer.Logout("garbage")
+}
+
+// What a guard says of its sources fits the outage that is played.
+func TestStatus(t *testing.T) {
+	issuer := middlewaretest.NewOffline("orders")
+	guard := issuer.Guard(middleware.Options{})
+	if st := guard.Status(); !st.Found || !st.Revocations.Fresh || st.Staleness > time.Minute {
+		t.Errorf("have %+v", st)
+	}
+	issuer.Outage(time.Hour)
+	issuer.Logout(issuer.Mint(token.Claims{}))
+	if st := guard.Status(); st.Revocations.Fresh || st.Staleness < time.Hour || st.Revocations.Entries[revocation.Session] != 1 {
+		t.Errorf("in an outage: %+v", st)
+	}
+}
+
+// Nobody has to close an issuer without a server, and whoever does may do it twice.
+func TestClose(t *testing.T) {
+	offline, served := middlewaretest.NewOffline("orders"), middlewaretest.NewIssuer("orders")
+	guard := served.Guard(middleware.Options{})
+	for _, i := range []*middlewaretest.Issuer{offline, served} {
+		i.Close()
+		i.Close()
+	}
+	if status := statusOf(guard, served.Mint(token.Claims{})); status != passed {
+		t.Errorf("a guard in memory, without the server: %d", status)
 	}
 }
 

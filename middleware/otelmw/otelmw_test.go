@@ -28,8 +28,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func Example() {
 	issuer := middlewaretest.NewOffline("orders")
 	reader := metric.NewManualReader()
+	provider := metric.NewMeterProvider(metric.WithReader(reader))
 
-	observer, err := otelmw.NewObserver(otelmw.Options{MeterProvider: metric.NewMeterProvider(metric.WithReader(reader))})
+	observer, err := otelmw.NewObserver(otelmw.Options{MeterProvider: provider})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -23,8 +23,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func Example() {
 	issuer := middlewaretest.NewOffline("orders")
-	observer := prommw.NewObserver()
 	registry := prometheus.NewRegistry()
+
+	observer := prommw.NewObserver()
 	registry.MustRegister(observer)
 	guard := issuer.Guard(middleware.Options{Observer: observer}) // a service calls middleware.New
 	observer.Watch(guard)
