@@ -6,6 +6,9 @@
 // One atomic step in the [Store], the pure rule [Decide], says what a presented generation means: the next one, a
 // retry, or theft.
 //
+// A login may come with a [Proof] of a key. The session's tokens, both kinds, are then bound to that key and worth nothing
+// without it; the refresh token names the key, so that a thief is refused before anything is asked or changed.
+//
 // A session ends in two steps: first its record, so that nobody can refresh it, then a revocation of its sid that
 // outlives every access token it can have. The [Service] acknowledges an end when both are durable; where it was
 // interrupted in between, repeating the call, or presenting a token of the session, completes it.

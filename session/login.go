@@ -19,17 +19,21 @@ type LoginRequest struct {
 	Scope     string // space-separated; the caller has decided that the client may have it
 	Address   string // of the client, for lists and logs
 	UserAgent string // as the client sent it, for lists and logs
+	Proof     *Proof // of a key that the session is to be bound to; nil for bearer tokens
 }
 
 // Login checks the password and begins a new session. A wrong name or password is [identity.ErrInvalidCredentials], a
 // full queue of password hashes [identity.ErrBusy], both as they came from the source of accounts.
 func (s *Service) Login(ctx context.Context, r LoginRequest) (Grant, error) {
-	if err := errors.Join(checkClientID(r.ClientID), checkScope(r.Scope)); err != nil {
+	if err := errors.Join(checkClientID(r.ClientID), checkScope(r.Scope), r.Proof.validate()); err != nil {
 		return Grant{}, fmt.Errorf("login: %w: %w", ErrInvalidRequest, err)
 	}
 	r.ClientID = cmp.Or(r.ClientID, s.clientID)
 	account, authTime, err := s.authenticate(ctx, r)
 	if err != nil {
+		return Grant{}, fmt.Errorf("login: %w", err)
+	}
+	if err := r.Proof.spend(ctx); err != nil {
 		return Grant{}, fmt.Errorf("login: %w", err)
 	}
 	mac, err := s.macKey(ctx) // before the session is stored: without the key nobody could use it
@@ -38,7 +42,7 @@ func (s *Service) Login(ctx context.Context, r LoginRequest) (Grant, error) {
 	}
 	g, err := s.begin(ctx, mac, account, Session{
 		Subject: account.Subject, Username: account.Username, ClientID: r.ClientID, Scope: r.Scope,
-		AMR: []string{"pwd"}, AuthTime: authTime,
+		AMR: []string{"pwd"}, AuthTime: authTime, KeyThumbprint: r.Proof.thumbprint(),
 		Address: cleanText(r.Address, maxAddress), UserAgent: cleanText(r.UserAgent, maxUserAgent),
 	})
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 // Refresh exchanges a refresh token for a new access token and the current refresh token of the chain, by the rule of
 // [Decide]. It refuses with an error that wraps [ErrInvalidGrant]; [ErrReuse] means that the session was ended and
-// revoked because of this very token.
+// revoked because of this very token. [ErrProof] means that the session is bound to a key of which no proof came.
 //
 // What may fail is asked before the step in the store: while accounts, keys or the mirror are unavailable a refresh
 // changes nothing, however often it is tried. Of the store it takes nothing but that one step, unless it is refused, or the
@@ -28,6 +28,10 @@ func (s *Service) Refresh(ctx context.Context, refreshToken string, use Use) (Gr
 func (s *Service) refresh(ctx context.Context, refreshToken string, use Use) (Grant, error) {
 	t, err := s.open(ctx, refreshToken)
 	if err != nil {
+		return Grant{}, err
+	}
+	proof := use.Proof
+	if err := t.prove(proof); err != nil {
 		return Grant{}, err
 	}
 	use = Use{Address: cleanText(use.Address, maxAddress), UserAgent: cleanText(use.UserAgent, maxUserAgent)}
@@ -48,13 +52,17 @@ func (s *Service) refresh(ctx context.Context, refreshToken string, use Use) (Gr
 		return Grant{}, err
 	}
 
+	if err := proof.spend(ctx); err != nil {
+		return Grant{}, err
+	}
 	began := s.now()
 	after, outcome, err := s.store.Refresh(ctx, t.session, t.generation, use, s.limits)
 	if err != nil {
 		return Grant{}, s.missing(ctx, t.session, err)
 	}
-	if after.Subject != t.subject { // or a stolen MAC key would buy the roles of anybody
-		return Grant{}, fmt.Errorf("%w: it names another subject than the session", ErrInvalidGrant)
+	if after.Subject != t.subject || after.KeyThumbprint != t.keyThumbprint() {
+		// or a stolen MAC key would buy the roles of anybody, and the tokens of others' keys
+		return Grant{}, fmt.Errorf("%w: it names another subject or key than the session", ErrInvalidGrant)
 	}
 	s.logOutcome(ctx, after, outcome, use)
 	if outcome == Reused {
@@ -210,7 +218,7 @@ func (s *Service) inspect(ctx context.Context, refreshToken string) (Session, er
 		return Session{}, unavailable("looking the account up", err)
 	}
 	_, outcome := Decide(n.Chain, t.generation, s.now(), s.limits)
-	another := t.subject != "" && t.subject != n.Subject
+	another := t.subject != "" && t.subject != n.Subject || t.keyThumbprint() != n.KeyThumbprint
 	if err != nil || another || a.Disabled || outcome == Reused || s.cutOff(n) || s.revoked(ctx, n.ID) {
 		return Session{}, fmt.Errorf("%w: a refresh would end the session", ErrInvalidGrant)
 	}

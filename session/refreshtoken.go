@@ -23,12 +23,16 @@ import (
 // is answered with the very same successor. The subject is there so that the account can be looked up before the store
 // is asked; it is no secret, as the access token beside it names it too.
 //
+// Version 3 has, before the subject, the SHA-256 thumbprint of the key that the session is bound to (32 bytes), and the
+// subject may be empty.
+//
 // Version 1 has no subject. It is what clients were given before there was version 2, and what those still get whose
 // subject is empty or too long.
 const (
 	refreshPrefix   = "authd_rt_"
 	versionBare     = 1
 	versionSubject  = 2
+	versionBound    = 3
 	signedLen       = 1 + 4 + 16 + 8 // without the subject
 	maxTokenSubject = 255            // bytes
 )
@@ -41,14 +45,16 @@ type refreshToken struct {
 	keyID      uint32
 	session    ID
 	generation uint64
-	subject    string // whose session it is; empty in version 1
+	bound      bool
+	thumbprint [sha256.Size]byte // of the key, if bound
+	subject    string            // whose session it is; empty in version 1
 	mac        [sha256.Size]byte
 }
 
 // parseRefreshToken accepts exactly the spellings that encode makes.
 func parseRefreshToken(raw string) (refreshToken, error) {
 	text, ok := strings.CutPrefix(raw, refreshPrefix)
-	if !ok || len(text) > base64.RawURLEncoding.EncodedLen(signedLen+maxTokenSubject+sha256.Size) ||
+	if !ok || len(text) > base64.RawURLEncoding.EncodedLen(signedLen+sha256.Size+maxTokenSubject+sha256.Size) ||
 		strings.ContainsAny(text, "\r\n") { // which encoding/base64 skips, even when strict
 		return refreshToken{}, errRefreshToken
 	}
@@ -61,10 +67,17 @@ func parseRefreshToken(raw string) (refreshToken, error) {
 		keyID:      binary.BigEndian.Uint32(b[1:]),
 		session:    ID(b[5:21]),
 		generation: binary.BigEndian.Uint64(b[21:]),
-		subject:    string(b[signedLen:signed]),
 		mac:        [sha256.Size]byte(b[signed:]),
 	}
-	if t.generation == 0 || b[0] != t.version() {
+	rest := b[signedLen:signed]
+	if t.bound = b[0] == versionBound; t.bound {
+		if len(rest) < len(t.thumbprint) {
+			return refreshToken{}, errRefreshToken
+		}
+		rest = rest[copy(t.thumbprint[:], rest):]
+	}
+	t.subject = string(rest)
+	if t.generation == 0 || b[0] != t.version() || len(t.subject) > maxTokenSubject {
 		return refreshToken{}, errRefreshToken
 	}
 	return t, nil
@@ -80,8 +93,18 @@ func newRefreshToken(keyID uint32, key []byte, session ID, generation uint64, su
 	return t
 }
 
+// boundTo returns the token of a session that is bound to a key.
+func (t refreshToken) boundTo(thumbprint [sha256.Size]byte, key []byte) refreshToken {
+	t.bound, t.thumbprint = true, thumbprint
+	t.mac = t.sum(key)
+	return t
+}
+
 func (t refreshToken) version() byte {
-	if t.subject == "" {
+	switch {
+	case t.bound:
+		return versionBound
+	case t.subject == "":
 		return versionBare
 	}
 	return versionSubject
@@ -100,11 +123,14 @@ func (t refreshToken) encode() string {
 
 // signed returns the bytes that the MAC covers, with room for the MAC.
 func (t refreshToken) signed() []byte {
-	b := make([]byte, 0, signedLen+len(t.subject)+sha256.Size)
+	b := make([]byte, 0, signedLen+len(t.thumbprint)+len(t.subject)+sha256.Size)
 	b = append(b, t.version())
 	b = binary.BigEndian.AppendUint32(b, t.keyID)
 	b = append(b, t.session[:]...)
 	b = binary.BigEndian.AppendUint64(b, t.generation)
+	if t.bound {
+		b = append(b, t.thumbprint[:]...)
+	}
 	return append(b, t.subject...)
 }
 

@@ -117,7 +117,7 @@ type Grant struct {
 func (s *Service) grant(ctx context.Context, n Session, a identity.Account, mac macKey, began time.Time) (Grant, error) {
 	claims := token.Claims{
 		Subject: n.Subject, SessionID: n.ID.String(), ClientID: n.ClientID, Scope: n.Scope,
-		AMR: n.AMR, AuthTime: n.AuthTime, Roles: a.Roles,
+		AMR: n.AMR, AuthTime: n.AuthTime, Roles: a.Roles, KeyThumbprint: n.KeyThumbprint,
 	}
 	if cutoff := s.notBefore(n.Subject, n.ClientID); cutoff > 0 {
 		claims.IssuedAt = time.Unix(cutoff, 0) // or the cut-off of this very second would hit the new token
@@ -133,10 +133,18 @@ func (s *Service) grant(ctx context.Context, n Session, a identity.Account, mac 
 	if late := now.Sub(began); late > margin {
 		return Grant{}, fmt.Errorf("issuing an access token: %w: took %v", ErrUnavailable, late)
 	}
+	refresh := newRefreshToken(mac.id, mac.key, n.ID, n.Chain.Generation, n.Subject)
+	if n.KeyThumbprint != "" {
+		thumbprint, err := parseThumbprint(n.KeyThumbprint)
+		if err != nil {
+			return Grant{}, fmt.Errorf("making a refresh token: %w", err)
+		}
+		refresh = refresh.boundTo(thumbprint, mac.key)
+	}
 	return Grant{
 		AccessToken:  raw,
 		ExpiresIn:    issued.ExpiresAt.Sub(now),
-		RefreshToken: newRefreshToken(mac.id, mac.key, n.ID, n.Chain.Generation, n.Subject).encode(),
+		RefreshToken: refresh.encode(),
 		Session:      n,
 		Claims:       issued,
 	}, nil

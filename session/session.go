@@ -54,7 +54,10 @@ type Session struct {
 	AMR      []string // how the user authenticated (RFC 8176), e.g. "pwd"
 	// AuthTime is when the user authenticated, in whole seconds and not below the cut-offs that were known then: the
 	// "auth_time" claim. A later cut-off ends the session at its next refresh.
-	AuthTime   time.Time
+	AuthTime time.Time
+	// KeyThumbprint names the key that the session's tokens are bound to (RFC 7638); empty for bearer tokens.
+	KeyThumbprint string
+
 	CreatedAt  time.Time
 	LastUsedAt time.Time // login or the last refresh
 	Address    string    // of the client at LastUsedAt

@@ -35,4 +35,6 @@ type Store interface {
 type Use struct {
 	Address   string
 	UserAgent string
+	// Proof of the key that the session is bound to. Stores do not look at it: the refresh token names the key.
+	Proof *Proof
 }

@@ -61,6 +61,7 @@ type record struct {
 	Generation uint64   `json:"generation,omitempty"`
 	Since      int64    `json:"since,omitempty"`
 	Replays    int      `json:"replays,omitempty"`
+	Thumbprint string   `json:"jkt,omitempty"` // of the key; empty in sessions of bearer tokens, and all there were before
 	Ended      int64    `json:"ended,omitempty"`
 }
 
@@ -74,7 +75,7 @@ func (r *record) session(id session.ID) session.Session {
 		ID: id, Subject: r.Subject, Username: r.Username, ClientID: r.ClientID, Scope: r.Scope, AMR: r.AMR,
 		AuthTime:  time.Unix(0, r.AuthTime),
 		CreatedAt: time.Unix(0, r.CreatedAt), LastUsedAt: time.Unix(0, r.LastUsedAt),
-		Address: r.Address, UserAgent: r.UserAgent,
+		Address: r.Address, UserAgent: r.UserAgent, KeyThumbprint: r.Thumbprint,
 		Chain: session.Chain{Generation: r.Generation, Since: time.Unix(0, r.Since), Replays: r.Replays},
 	}
 }
@@ -116,7 +117,7 @@ func (b buckets) put(s session.Session) error {
 		Subject: s.Subject, Username: s.Username, ClientID: s.ClientID, Scope: s.Scope, AMR: s.AMR,
 		AuthTime:  s.AuthTime.UnixNano(),
 		CreatedAt: s.CreatedAt.UnixNano(), LastUsedAt: s.LastUsedAt.UnixNano(),
-		Address: s.Address, UserAgent: s.UserAgent,
+		Address: s.Address, UserAgent: s.UserAgent, Thumbprint: s.KeyThumbprint,
 		Generation: s.Chain.Generation, Since: s.Chain.Since.UnixNano(), Replays: s.Chain.Replays,
 	})
 }

@@ -57,6 +57,8 @@ type description struct {
 	AMR       []string `json:"amr,omitempty"`
 	AuthTime  int64    `json:"auth_time"` // Unix seconds
 	UserAgent string   `json:"agent,omitempty"`
+	// Thumbprint is of the key; empty in sessions of bearer tokens, and all there were before.
+	Thumbprint string `json:"jkt,omitempty"`
 }
 
 // describe returns lines 2 to 4 of a record.
@@ -65,7 +67,7 @@ func describe(s session.Session) (string, error) {
 	address, err2 := json.Marshal(s.Address)
 	rest, err3 := json.Marshal(description{
 		Username: s.Username, ClientID: s.ClientID, Scope: s.Scope, AMR: s.AMR, AuthTime: s.AuthTime.Unix(),
-		UserAgent: s.UserAgent,
+		UserAgent: s.UserAgent, Thumbprint: s.KeyThumbprint,
 	})
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return "", fmt.Errorf("encoding a session: %w", err)
@@ -122,7 +124,7 @@ func parseLive(lines []string) (session.Session, error) {
 	}
 	s.CreatedAt, s.LastUsedAt = time.UnixMicro(numbers[3]), time.UnixMicro(numbers[4])
 	s.Username, s.ClientID, s.Scope, s.AMR = d.Username, d.ClientID, d.Scope, d.AMR
-	s.AuthTime, s.UserAgent = time.Unix(d.AuthTime, 0), d.UserAgent
+	s.AuthTime, s.UserAgent, s.KeyThumbprint = time.Unix(d.AuthTime, 0), d.UserAgent, d.Thumbprint
 	return s, nil
 }
 

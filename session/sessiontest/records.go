@@ -19,7 +19,8 @@ func testCreate(t *testing.T, h *harness) {
 	}
 	if s.Subject != "alice" || s.Username != "Ada" || s.ClientID != "web" || s.Scope != "read write" ||
 		!slices.Equal(s.AMR, []string{"pwd"}) || s.AuthTime.Unix() != 1_700_000_000 ||
-		s.Address != "192.0.2.1" || s.UserAgent != "test/1" {
+		s.Address != "192.0.2.1" || s.UserAgent != "test/1" ||
+		s.KeyThumbprint != "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" {
 		t.Errorf("stored something else: %+v", s)
 	}
 	if got := h.get(s.ID); !equal(got, s) {

@@ -80,7 +80,7 @@ func (h *harness) create(subject string) session.Session {
 	s, err := h.Store.Create(h.Context(), session.Session{
 		ID: newID(), Subject: subject, Username: "Ada", ClientID: "web", Scope: "read write",
 		AMR: []string{"pwd"}, AuthTime: time.Unix(1_700_000_000, 0),
-		Address: "192.0.2.1", UserAgent: "test/1",
+		Address: "192.0.2.1", UserAgent: "test/1", KeyThumbprint: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
 	})
 	if err != nil {
 		h.Fatalf("create: %v", err)
@@ -156,7 +156,7 @@ func equal(a, b session.Session) bool {
 	return a.ID == b.ID && a.Subject == b.Subject && a.Username == b.Username && a.ClientID == b.ClientID &&
 		a.Scope == b.Scope && slices.Equal(a.AMR, b.AMR) && a.AuthTime.Equal(b.AuthTime) &&
 		a.CreatedAt.Equal(b.CreatedAt) && a.LastUsedAt.Equal(b.LastUsedAt) &&
-		a.Address == b.Address && a.UserAgent == b.UserAgent &&
+		a.Address == b.Address && a.UserAgent == b.UserAgent && a.KeyThumbprint == b.KeyThumbprint &&
 		a.Chain.Generation == b.Chain.Generation && a.Chain.Since.Equal(b.Chain.Since) &&
 		a.Chain.Replays == b.Chain.Replays
 }
