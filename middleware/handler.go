@@ -26,7 +26,9 @@ func (g *Guard) Require(opts ...Option) func(next http.Handler) http.Handler {
 				rt.Refuse(w, err)
 				return
 			}
-			next.ServeHTTP(w, r.WithContext(WithClaims(r.Context(), claims)))
+			ctx, done := rt.Admit(r.Context(), claims)
+			defer done()
+			next.ServeHTTP(w, r.WithContext(ctx))
 		})
 	}
 }

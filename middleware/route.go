@@ -50,6 +50,7 @@ type Route struct {
 	checks        []CheckFunc
 	policy        policy
 	staleness     time.Duration // for stale
+	whileValid    bool          // the context of requests ends with their token
 }
 
 // Route makes a route, once for all the requests that it will decide about.

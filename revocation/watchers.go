@@ -93,7 +93,7 @@ func (ws *watchers) add(w *watcher) bool {
 	heap.Push(&ws.due, w)
 	ws.bounds[w.MaxAge]++
 	ws.open.Store(int64(len(ws.due)))
-	if w.place == 0 || ws.bounds[w.MaxAge] == 1 { // perhaps due sooner than the next look
+	if len(ws.due) == 1 { // the next look was put off for ever; otherwise it comes soon enough
 		ws.ring()
 	}
 	return true

@@ -43,6 +43,7 @@ type Issuer struct {
 	mirror   *revocation.Mirror
 	ring     ring
 	age      atomic.Int64 // of what Guard's guards hold, in an outage; nanoseconds
+	streams  streams      // that Guard's guards watch
 	stop     func()       // ends the server; nil without one
 }
 
@@ -173,6 +174,7 @@ func (i *Issuer) Revoke(kind revocation.Kind, name string) {
 		panic(fmt.Errorf("middlewaretest: %w", err))
 	}
 	i.mirror.Merge(e)
+	i.streams.look()
 }
 
 // Rotate makes a new key, which signs from now on. The old ones stay published.
@@ -180,7 +182,10 @@ func (i *Issuer) Rotate() { i.ring.add() }
 
 // Outage makes the guards of [Issuer.Guard] see revocations that are this old, as if the issuer had been cut off for so
 // long. Zero ends it.
-func (i *Issuer) Outage(age time.Duration) { i.age.Store(int64(age)) }
+func (i *Issuer) Outage(age time.Duration) {
+	i.age.Store(int64(age))
+	i.streams.look()
+}
 
 // aged is the issuer's mirror as a guard sees it that was cut off for some time.
 type aged struct {

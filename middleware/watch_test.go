@@ -1,0 +1,226 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/authd-project/authd/middleware"
+	"github.com/authd-project/authd/middleware/middlewaretest"
+	"github.com/authd-project/authd/revocation"
+	"github.com/authd-project/authd/token"
+)
+
+// guards are one that shares memory with the issuer, and one that follows it over HTTP as services do.
+func guards(t *testing.T, issuer *middlewaretest.Issuer, opts middleware.Options) map[string]*middleware.Guard {
+	opts.Audience = "orders"
+	remote, err := middleware.New(t.Context(), issuer.URL, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(remote.Close)
+	return map[string]*middleware.Guard{"in memory": issuer.Guard(opts), "over HTTP": remote}
+}
+
+// watch opens a stream, as it were, with a new token of these claims.
+func watch(t *testing.T, issuer *middlewaretest.Issuer, g *middleware.Guard, c token.Claims, opts ...middleware.Option) context.Context {
+	t.Helper()
+	claims, err := g.Verify(t.Context(), issuer.Mint(c), opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := g.Watch(t.Context(), claims, opts...)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// ends waits until ctx has ended, and checks why.
+func ends(t *testing.T, what string, ctx context.Context, want error) {
+	t.Helper()
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Minute):
+		t.Fatalf("%s: goes on", what)
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, want) || !errors.Is(ctx.Err(), context.Canceled) {
+		t.Errorf("%s: ended by %v, want %v", what, cause, want)
+	}
+}
+
+func goesOn(t *testing.T, what string, ctx context.Context) {
+	t.Helper()
+	if ctx.Err() != nil {
+		t.Errorf("%s: ended by %v", what, context.Cause(ctx))
+	}
+}
+
+func TestWatchEndsWithTheToken(t *testing.T) {
+	for kind, name := range map[revocation.Kind]string{
+		revocation.Session: "s1", revocation.Subject: "bob", revocation.Client: "web", revocation.Everything: "",
+		revocation.Token: "of the token", revocation.Key: "of the token",
+	} {
+		for _, how := range []string{"in memory", "over HTTP"} {
+			issuer := newIssuer(t)
+			g := guards(t, issuer, middleware.Options{})[how]
+			claims, err := g.Verify(t.Context(), issuer.Mint(token.Claims{SessionID: "s1", Subject: "bob", ClientID: "web"}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := g.Watch(t.Context(), claims)
+			defer cancel()
+			other := watch(t, issuer, g, token.Claims{Subject: "carol"})
+			switch kind {
+			case revocation.Token:
+				name = claims.ID
+			case revocation.Key:
+				name = claims.KeyID
+			}
+			issuer.Revoke(kind, name)
+			ends(t, how+", by "+kind.String(), ctx, token.ErrRevoked)
+			if kind == revocation.Key || kind == revocation.Everything {
+				ends(t, how+", another's, by "+kind.String(), other, token.ErrRevoked)
+			} else {
+				goesOn(t, how+", another's, by "+kind.String(), other)
+			}
+		}
+	}
+}
+
+func TestWatchEndsWithExpiry(t *testing.T) {
+	issuer := newIssuer(t)
+	for how, g := range guards(t, issuer, middleware.Options{Leeway: time.Second}) {
+		claims, err := g.Verify(t.Context(), issuer.Mint(token.Claims{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		short := *claims
+		short.ExpiresAt = time.Now().Truncate(time.Second)
+		ctx, cancel := g.Watch(t.Context(), &short)
+		defer cancel()
+		began := time.Now()
+		ends(t, how, ctx, token.ErrExpired)
+		if alive := short.ExpiresAt.Add(time.Second); time.Now().Before(alive) {
+			t.Errorf("%s: ended %v before the leeway was over", how, alive.Sub(began))
+		}
+	}
+}
+
+func TestWatchInAnOutage(t *testing.T) {
+	issuer := newIssuer(t)
+	g := issuer.Guard(middleware.Options{})
+	closed, online := watch(t, issuer, g, token.Claims{}), watch(t, issuer, g, token.Claims{}, middleware.Online())
+	stale := watch(t, issuer, g, token.Claims{}, middleware.Stale(time.Minute))
+	strict := watch(t, issuer, g, token.Claims{}, middleware.Stale(time.Second))
+	gone := watch(t, issuer, g, token.Claims{SessionID: "gone"}, middleware.Stale(time.Minute))
+
+	issuer.Outage(2 * time.Second)
+	ends(t, "stricter", strict, token.ErrUnavailable)
+	goesOn(t, "closed, within its bound", closed)
+	issuer.Outage(10 * time.Second)
+	ends(t, "closed", closed, token.ErrUnavailable)
+	ends(t, "online", online, token.ErrUnavailable)
+	goesOn(t, "stale, within its bound", stale)
+	issuer.Revoke(revocation.Session, "gone")
+	ends(t, "revoked", gone, token.ErrRevoked)
+	issuer.Outage(2 * time.Minute)
+	ends(t, "stale", stale, token.ErrUnavailable)
+}
+
+// The same with an issuer that is really gone, and a guard that is closed.
+func TestWatchWithoutTheIssuer(t *testing.T) {
+	issuer := newIssuer(t)
+	g := guards(t, issuer, middleware.Options{MaxStaleness: 3 * time.Second})["over HTTP"]
+	closed := watch(t, issuer, g, token.Claims{})
+	patient := watch(t, issuer, g, token.Claims{}, middleware.Stale(time.Hour))
+	claims, err := g.Verify(t.Context(), issuer.Mint(token.Claims{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer.Close()
+	ends(t, "issuer gone", closed, token.ErrUnavailable)
+	goesOn(t, "issuer gone, but patient", patient)
+	g.Close()
+	ends(t, "guard closed", patient, token.ErrUnavailable)
+	late, cancel := g.Watch(t.Context(), claims, middleware.Stale(time.Hour))
+	defer cancel()
+	ends(t, "opened after that", late, token.ErrUnavailable)
+}
+
+type plainRevocations struct{ middleware.Revocations }
+
+func TestWatchThatCannotBe(t *testing.T) {
+	issuer := newIssuer(t)
+	mirror := revocation.NewMirror(revocation.MirrorConfig{})
+	plain, err := middleware.New(t.Context(), issuer.URL, middleware.Options{
+		Audience: "orders", Keys: noKeys{}, Revocations: plainRevocations{mirror},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lazy, err := middleware.New(t.Context(), "http://127.0.0.1:1", middleware.Options{Audience: "orders", Lazy: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(lazy.Close)
+	for name, g := range map[string]*middleware.Guard{"no revocations to watch": plain, "no issuer yet": lazy} {
+		ctx, cancel := g.Watch(t.Context(), &token.Claims{ExpiresAt: time.Now().Add(time.Hour)})
+		ends(t, name, ctx, token.ErrUnavailable)
+		cancel()
+	}
+}
+
+func TestWatchEndsWithItsParent(t *testing.T) {
+	issuer := newIssuer(t)
+	for how, g := range guards(t, issuer, middleware.Options{}) {
+		claims, err := g.Verify(t.Context(), issuer.Mint(token.Claims{SessionID: how}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		parent, stop := context.WithCancelCause(t.Context())
+		child, cancel := g.Watch(parent, claims)
+		stop(http.ErrServerClosed)
+		ends(t, how+", parent", child, http.ErrServerClosed)
+		cancel()
+		own, cancel := g.Watch(t.Context(), claims)
+		cancel()
+		issuer.Revoke(revocation.Session, how)
+		ends(t, how+", cancelled", own, context.Canceled)
+	}
+}
+
+// Only where a route asks for it does the context of its requests end, and the claims are in it all the same.
+func TestWhileValid(t *testing.T) {
+	issuer := newIssuer(t)
+	g := issuer.Guard(middleware.Options{})
+	var seen context.Context
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		claims, ok := middleware.ClaimsFrom(r.Context())
+		if !ok {
+			t.Error("no claims")
+			return
+		}
+		seen = r.Context()
+		issuer.Revoke(revocation.Session, claims.SessionID)
+		if err := context.Cause(r.Context()); err != nil {
+			http.Error(w, err.Error(), http.StatusTeapot)
+		}
+	})
+	for _, c := range []struct {
+		opts []middleware.Option
+		want int
+	}{{nil, http.StatusOK}, {[]middleware.Option{middleware.WhileValid()}, http.StatusTeapot}} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", "Bearer "+issuer.Mint(token.Claims{}))
+		w := httptest.NewRecorder()
+		g.Handler(h, c.opts...).ServeHTTP(w, r)
+		if w.Code != c.want {
+			t.Errorf("with %d options: %d %s", len(c.opts), w.Code, w.Body)
+		}
+		if len(c.opts) > 0 {
+			ends(t, "behind", seen, token.ErrRevoked)
+		}
+	}
+}
