@@ -18,19 +18,26 @@ func (g *Guard) Require(opts ...Option) func(next http.Handler) http.Handler {
 	rt := g.Route(opts...)
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			claims, err := rt.Authorize(r.Context(), r)
-			if rt.guard.opts.DPoP.Nonces != nil {
-				rt.guard.addNonce(r.Context(), w.Header())
-			}
-			if err != nil {
-				rt.Refuse(w, err)
-				return
-			}
-			ctx, done := rt.Admit(r.Context(), claims)
-			defer done()
-			next.ServeHTTP(w, r.WithContext(ctx))
+			rt.Serve(r.Context(), w, r, func(r *http.Request) { next.ServeHTTP(w, r) })
 		})
 	}
+}
+
+// Serve answers a request that is refused, and hands others on to next, with a context in which [ClaimsFrom] finds the
+// claims: for routers with handlers of their own kind. Checks and the [Observer] are given ctx, which is the request's or
+// one made from it.
+func (rt *Route) Serve(ctx context.Context, w http.ResponseWriter, r *http.Request, next func(*http.Request)) {
+	claims, err := rt.Authorize(ctx, r)
+	if rt.guard.opts.DPoP.Nonces != nil {
+		rt.guard.addNonce(ctx, w.Header())
+	}
+	if err != nil {
+		rt.Refuse(w, err)
+		return
+	}
+	admitted, done := rt.Admit(r.Context(), claims)
+	defer done()
+	next(r.WithContext(admitted))
 }
 
 // Verify decides about a token that came otherwise than in a request's header: with a message, or from standard input.
@@ -40,8 +47,8 @@ func (g *Guard) Verify(ctx context.Context, raw string, opts ...Option) (*token.
 	return g.Route(opts...).Verify(ctx, raw)
 }
 
-// Authorize decides about an HTTP request by its Authorization header, and its DPoP header where the token is bound. Checks and the [Observer] are given ctx, which is
-// the request's or one made from it.
+// Authorize decides about an HTTP request by its Authorization header, and its DPoP header where the token is bound; what
+// follows is for the caller to do ([Route.Refuse], [Route.Admit]). ctx is that of [Route.Serve].
 func (rt *Route) Authorize(ctx context.Context, r *http.Request) (*token.Claims, error) {
 	if len(rt.checks) > 0 {
 		ctx = context.WithValue(ctx, requestKey{}, r)

@@ -12,6 +12,7 @@ package echomw
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/labstack/echo/v4"
 
@@ -25,15 +26,13 @@ func Require(guard *middleware.Guard, opts ...middleware.Option) echo.Middleware
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			r := c.Request()
-			claims, err := route.Authorize(context.WithValue(r.Context(), contextKey{}, c), r)
-			if err != nil {
-				route.Refuse(c.Response(), err)
-				return nil
-			}
-			ctx, done := route.Admit(r.Context(), claims)
-			defer done()
-			c.SetRequest(r.WithContext(ctx))
-			return next(c)
+			ctx := context.WithValue(r.Context(), contextKey{}, c)
+			var err error
+			route.Serve(ctx, c.Response(), r, func(r *http.Request) {
+				c.SetRequest(r)
+				err = next(c)
+			})
+			return err
 		}
 	}
 }

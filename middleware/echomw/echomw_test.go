@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"go.uber.org/goleak"
 
+	"github.com/authd-project/authd/dpop"
 	"github.com/authd-project/authd/middleware"
 	"github.com/authd-project/authd/middleware/echomw"
 	"github.com/authd-project/authd/middleware/internal/surfacetest"
@@ -149,5 +150,43 @@ func TestOnline(t *testing.T) {
 	issuer.Logout(raw)
 	if resp, body := get(t, server.URL+"/of/alice", "Bearer "+raw); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("after the logout: %d %s", resp.StatusCode, body)
+	}
+}
+
+// What net/http's answers bring beside a decision, echo's bring too: the nonce for the next proof of DPoP.
+func TestNonce(t *testing.T) {
+	issuer := middlewaretest.NewOffline("orders")
+	guard := issuer.Guard(middleware.Options{DPoP: middleware.DPoPOptions{Nonces: dpop.NewNonces(dpop.OwnNonceKey(), 0)}})
+	server := serve(t, guard)
+	for want, authorization := range map[int]string{200: "Bearer " + issuer.Mint(token.Claims{}), 401: "Bearer garbage"} {
+		resp, body := get(t, server.URL+"/of/alice", authorization)
+		if resp.StatusCode != want || resp.Header.Get("DPoP-Nonce") == "" {
+			t.Errorf("%d %s with the header %v", resp.StatusCode, body, resp.Header)
+		}
+	}
+}
+
+// The context of a request that goes on for long ends at the logout.
+func TestWhileValid(t *testing.T) {
+	issuer := middlewaretest.NewOffline("orders")
+	raw := issuer.Mint(token.Claims{})
+	e := echo.New()
+	e.GET("/", func(c echo.Context) error {
+		issuer.Logout(raw)
+		<-c.Request().Context().Done()
+		return context.Cause(c.Request().Context())
+	}, echomw.Require(issuer.Guard(middleware.Options{}), middleware.WhileValid()))
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		if !errors.Is(err, token.ErrRevoked) {
+			t.Errorf("ended by %v", err)
+		}
+		c.Response().WriteHeader(http.StatusTeapot)
+	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Authorization", "Bearer "+raw)
+	e.ServeHTTP(w, r)
+	if w.Code != http.StatusTeapot { // by echo's own way with errors of handlers
+		t.Errorf("answered %d", w.Code)
 	}
 }
