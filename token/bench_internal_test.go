@@ -19,8 +19,8 @@ func BenchmarkBeyondSignature(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	verifier := &Verifier{clients: newMemo[revocation.ID](), headers: newMemo[header]()}
-	verifier.headers.put(parts.header, header{})
+	verifier := &Verifier{clients: newMemo[revocation.ID](), headers: newMemo[*header]()}
+	verifier.headers.put(parts.header, &header{})
 	claims := &Claims{}
 	if err := decodeClaims(payload, claims, nil); err != nil {
 		b.Fatal(err)

@@ -23,7 +23,7 @@ type verified struct {
 	recent    atomic.Bool // used since the sweep last came by
 	notBefore int64       // Unix seconds, leeway included: good from here
 	expires   int64       // and dead from here
-	header    header
+	header    *header
 	key       crypto.PublicKey // that verified the signature
 	ids       revocation.Claims
 	size      int // estimate of the bytes it keeps: newVerified sets what it allocates, add adds the rest

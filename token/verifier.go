@@ -57,7 +57,7 @@ type Verifier struct {
 	leeway      int64 // seconds
 	maxLife     int64 // seconds
 	cache       *cache
-	headers     *memo[header]        // of verified tokens, by their base64url form
+	headers     *memo[*header]       // of verified tokens, by their base64url form
 	clients     *memo[revocation.ID] // by client_id
 	now         func() time.Time
 }
@@ -81,7 +81,7 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 		cache: newCache(c.CacheBytes, [2]uint64{
 			binary.NativeEndian.Uint64(seed[:8]), binary.NativeEndian.Uint64(seed[8:]),
 		}),
-		headers: newMemo[header](),
+		headers: newMemo[*header](),
 		clients: newMemo[revocation.ID](),
 		now:     c.Now,
 	}, nil
@@ -231,20 +231,20 @@ func (v *Verifier) authenticate(ctx context.Context, raw string) (t *verified, c
 }
 
 // header decodes and checks a header.
-func (v *Verifier) header(encoded string) (header, error) {
+func (v *Verifier) header(encoded string) (*header, error) {
 	text, err := decodeText("header", encoded)
 	if err != nil {
-		return header{}, err
+		return nil, err
 	}
 	h, err := decodeHeader(text)
 	if err != nil {
-		return header{}, err
+		return nil, err
 	}
 	if err := v.checkAlgorithm(h.alg); err != nil {
-		return header{}, err
+		return nil, err
 	}
 	h.id = revocation.IDOf(revocation.Key, h.kid)
-	return h, nil
+	return &h, nil
 }
 
 func (v *Verifier) checkAlgorithm(alg string) error {
