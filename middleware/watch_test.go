@@ -38,7 +38,7 @@ func watch(t *testing.T, issuer *middlewaretest.Issuer, g *middleware.Guard, c t
 }
 
 // ends waits until ctx has ended, and checks why.
-func ends(t *testing.T, what string, ctx context.Context, want error) {
+func ends(ctx context.Context, t *testing.T, what string, want error) {
 	t.Helper()
 	select {
 	case <-ctx.Done():
@@ -50,7 +50,7 @@ func ends(t *testing.T, what string, ctx context.Context, want error) {
 	}
 }
 
-func goesOn(t *testing.T, what string, ctx context.Context) {
+func goesOn(ctx context.Context, t *testing.T, what string) {
 	t.Helper()
 	if ctx.Err() != nil {
 		t.Errorf("%s: ended by %v", what, context.Cause(ctx))
@@ -79,11 +79,11 @@ func TestWatchEndsWithTheToken(t *testing.T) {
 				name = claims.KeyID
 			}
 			issuer.Revoke(kind, name)
-			ends(t, how+", by "+kind.String(), ctx, token.ErrRevoked)
+			ends(ctx, t, how+", by "+kind.String(), token.ErrRevoked)
 			if kind == revocation.Key || kind == revocation.Everything {
-				ends(t, how+", another's, by "+kind.String(), other, token.ErrRevoked)
+				ends(other, t, how+", another's, by "+kind.String(), token.ErrRevoked)
 			} else {
-				goesOn(t, how+", another's, by "+kind.String(), other)
+				goesOn(other, t, how+", another's, by "+kind.String())
 			}
 		}
 	}
@@ -101,7 +101,7 @@ func TestWatchEndsWithExpiry(t *testing.T) {
 		ctx, cancel := g.Watch(t.Context(), &short)
 		defer cancel()
 		began := time.Now()
-		ends(t, how, ctx, token.ErrExpired)
+		ends(ctx, t, how, token.ErrExpired)
 		if alive := short.ExpiresAt.Add(time.Second); time.Now().Before(alive) {
 			t.Errorf("%s: ended %v before the leeway was over", how, alive.Sub(began))
 		}
@@ -117,16 +117,16 @@ func TestWatchInAnOutage(t *testing.T) {
 	gone := watch(t, issuer, g, token.Claims{SessionID: "gone"}, middleware.Stale(time.Minute))
 
 	issuer.Outage(2 * time.Second)
-	ends(t, "stricter", strict, token.ErrUnavailable)
-	goesOn(t, "closed, within its bound", closed)
+	ends(strict, t, "stricter", token.ErrUnavailable)
+	goesOn(closed, t, "closed, within its bound")
 	issuer.Outage(10 * time.Second)
-	ends(t, "closed", closed, token.ErrUnavailable)
-	ends(t, "online", online, token.ErrUnavailable)
-	goesOn(t, "stale, within its bound", stale)
+	ends(closed, t, "closed", token.ErrUnavailable)
+	ends(online, t, "online", token.ErrUnavailable)
+	goesOn(stale, t, "stale, within its bound")
 	issuer.Revoke(revocation.Session, "gone")
-	ends(t, "revoked", gone, token.ErrRevoked)
+	ends(gone, t, "revoked", token.ErrRevoked)
 	issuer.Outage(2 * time.Minute)
-	ends(t, "stale", stale, token.ErrUnavailable)
+	ends(stale, t, "stale", token.ErrUnavailable)
 }
 
 // The same with an issuer that is really gone, and a guard that is closed.
@@ -140,13 +140,13 @@ func TestWatchWithoutTheIssuer(t *testing.T) {
 		t.Fatal(err)
 	}
 	issuer.Close()
-	ends(t, "issuer gone", closed, token.ErrUnavailable)
-	goesOn(t, "issuer gone, but patient", patient)
+	ends(closed, t, "issuer gone", token.ErrUnavailable)
+	goesOn(patient, t, "issuer gone, but patient")
 	g.Close()
-	ends(t, "guard closed", patient, token.ErrUnavailable)
+	ends(patient, t, "guard closed", token.ErrUnavailable)
 	late, cancel := g.Watch(t.Context(), claims, middleware.Stale(time.Hour))
 	defer cancel()
-	ends(t, "opened after that", late, token.ErrUnavailable)
+	ends(late, t, "opened after that", token.ErrUnavailable)
 }
 
 type plainRevocations struct{ middleware.Revocations }
@@ -167,7 +167,7 @@ func TestWatchThatCannotBe(t *testing.T) {
 	t.Cleanup(lazy.Close)
 	for name, g := range map[string]*middleware.Guard{"no revocations to watch": plain, "no issuer yet": lazy} {
 		ctx, cancel := g.Watch(t.Context(), &token.Claims{ExpiresAt: time.Now().Add(time.Hour)})
-		ends(t, name, ctx, token.ErrUnavailable)
+		ends(ctx, t, name, token.ErrUnavailable)
 		cancel()
 	}
 }
@@ -182,12 +182,12 @@ func TestWatchEndsWithItsParent(t *testing.T) {
 		parent, stop := context.WithCancelCause(t.Context())
 		child, cancel := g.Watch(parent, claims)
 		stop(http.ErrServerClosed)
-		ends(t, how+", parent", child, http.ErrServerClosed)
+		ends(child, t, how+", parent", http.ErrServerClosed)
 		cancel()
 		own, cancel := g.Watch(t.Context(), claims)
 		cancel()
 		issuer.Revoke(revocation.Session, how)
-		ends(t, how+", cancelled", own, context.Canceled)
+		ends(own, t, how+", cancelled", context.Canceled)
 	}
 }
 
@@ -220,7 +220,7 @@ func TestWhileValid(t *testing.T) {
 			t.Errorf("with %d options: %d %s", len(c.opts), w.Code, w.Body)
 		}
 		if len(c.opts) > 0 {
-			ends(t, "behind", seen, token.ErrRevoked)
+			ends(seen, t, "behind", token.ErrRevoked)
 		}
 	}
 }

@@ -34,6 +34,7 @@ var forbidden = []struct {
 	{"middleware/echomw", except("github.com/labstack/echo/..."), "who uses echo need not use what other adapters are for"},
 	{"middleware/otelmw", except("go.opentelemetry.io/..."), "likewise OpenTelemetry"},
 	{"middleware/prommw", except("github.com/prometheus/...", "google.golang.org/protobuf/..."), "likewise Prometheus"},
+	{"middleware/grpcmw", except("google.golang.org/grpc/...", "google.golang.org/protobuf/..."), "likewise gRPC"},
 	{"token", append([]string{"net/http"}, backends...), "verifying a token needs no network"},
 	{"token", siblings("session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other; token uses revocation's types"},
 	{"dpop", append([]string{"net/http"}, backends...), "a proof is checked without a network; shared memories of used ones are sub-packages"},
