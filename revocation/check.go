@@ -58,6 +58,11 @@ func (m *Mirror) check(c *Claims, now time.Time, maxAge time.Duration) error {
 	return nil
 }
 
+// fresh tells whether a mirror that is complete as of then is as new as it should be.
+func (m *Mirror) fresh(asOf *time.Time, now time.Time) bool {
+	return asOf != nil && age(*asOf, now) <= m.cfg.MaxStaleness
+}
+
 // age is how long ago t was by the monotonic or by the wall clock, whichever says longer: the first stands still while
 // a machine is suspended, the second can be set.
 func age(t, now time.Time) time.Duration {
@@ -81,7 +86,7 @@ func (m *Mirror) Status() Status {
 	s := Status{Position: m.position(), Entries: make(map[Kind]int, Everything)}
 	if asOf := m.asOf.Load(); asOf != nil {
 		s.AsOf = *asOf
-		s.Fresh = age(*asOf, m.cfg.Now()) <= m.cfg.MaxStaleness
+		s.Fresh = m.fresh(asOf, m.cfg.Now())
 	}
 	for k := Token; k <= Everything; k++ {
 		s.Entries[k] = m.set.Len(k)

@@ -17,6 +17,9 @@ type history struct {
 type change struct {
 	entry    Entry // Kind zero: nothing but the position changed
 	position Position
+	// heard is when it became known here, in Unix milliseconds, if that was soon after it was written: it was news, and
+	// the mirror was fresh. Otherwise zero.
+	heard int64
 }
 
 // oldest returns the index of the oldest change held.

@@ -31,7 +31,7 @@ type MirrorConfig struct {
 	// MaxStaleness is how old the mirror may be for a token not found in it to pass [Mirror.Check]. It must exceed
 	// the feed's second between proofs with room for a reconnection. Default 5 s.
 	MaxStaleness time.Duration
-	// History is how many recent changes are kept for followers of this mirror, in 64 bytes each as they come; one
+	// History is how many recent changes are kept for followers of this mirror, in 72 bytes each as they come; one
 	// that lags further gets everything anew. Default 65,536. Negative keeps none: for a mirror that nobody follows.
 	History int
 	Logger  *slog.Logger     // default: discards
@@ -176,15 +176,22 @@ func (m *Mirror) apply(b Batch) error {
 func (m *Mirror) merge(entries []Entry, now time.Time, all bool) (remembered bool) {
 	floor := floorAt(now)
 	m.forgotten = max(m.forgotten, floor)
+	heard := int64(0)
+	if m.fresh(m.asOf.Load(), now) {
+		heard = now.UnixMilli()
+	}
 	for _, e := range entries {
 		joined, changed := m.set.Merge(e, floor)
-		if changed {
+		switch {
+		case changed:
 			m.watchers.touch(joined)
-		}
-		if changed || all && e.Expires > floor {
+			m.history.append(change{entry: joined, heard: heard})
+		case all && e.Expires > floor:
 			m.history.append(change{entry: joined})
-			remembered = true
+		default:
+			continue
 		}
+		remembered = true
 	}
 	return remembered
 }

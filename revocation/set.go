@@ -122,6 +122,19 @@ func (s *Set) NotBefore(subject, client ID) int64 {
 	)
 }
 
+// Entry returns the entry of this kind and ID, if the set holds one. An entry that has expired but was not forgotten yet is
+// held, and hits.
+func (s *Set) Entry(k Kind, id ID) (e Entry, held bool) {
+	var v times
+	switch {
+	case k == Everything:
+		v, id = times(s.everything.Load()), ID{}
+	case k.Valid():
+		v = s.find(k, &id)
+	}
+	return Entry{Kind: k, ID: id, NotBefore: v.notBefore(), Expires: v.expires()}, v != 0
+}
+
 func (s *Set) find(k Kind, id *ID) times {
 	if t := s.tables[k].Load(); t != nil {
 		return t.find(&s.seed, id)
