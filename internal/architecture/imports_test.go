@@ -54,6 +54,8 @@ var forbidden = []struct {
 	{"identity", siblings("token", "revocation", "session", "keys", "election", "ratelimit"), "siblings know nothing of each other"},
 	{"ratelimit", backends, "limiters with a backend are sub-packages"},
 	{"ratelimit", siblings("token", "revocation", "session", "keys", "election", "identity"), "siblings know nothing of each other"},
+	{"statuslist", backends, "registers are sub-packages; a service that goes by lists needs none"},
+	{"statuslist", siblings("session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other; statuslist uses the types of token and revocation"},
 	{"session", backends, "stores are sub-packages"},
 	{"session", []string{module + "/httpapi/...", module + "/middleware/...", module + "/cmd/..."}, "imports go downwards"},
 	{"httpapi", []string{module + "/cmd/...", "go.etcd.io/...", "modernc.org/...", "k8s.io/...", "github.com/redis/..."},
