@@ -66,6 +66,7 @@ func TestStepUpEdges(t *testing.T) {
 		"by a clock ahead":                  {login(-10 * time.Second), minute, 200},
 		"in the future":                     {login(-11 * time.Second), minute, 401},
 		"at no time":                        {issuer.MintAt(now, token.Claims{AuthTime: middlewaretest.NoAuthTime()}), minute, 401},
+		"at no time, of all times":          {issuer.MintAt(now, token.Claims{AuthTime: middlewaretest.NoAuthTime()}), middleware.MaxAge(1<<63 - 1), 401},
 		"for ever":                          {login(1000 * time.Hour), middleware.MaxAge(1<<63 - 1), 200},
 		"the acr":                           {gold, middleware.ACR("iron", "gold"), 200},
 		"part of it":                        {gold, middleware.ACR("gol"), 401},
