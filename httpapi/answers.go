@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/authd-project/authd/dpop"
 	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/keys"
 	"github.com/authd-project/authd/ratelimit"
@@ -45,6 +46,12 @@ type rule struct {
 // quote err: those texts are made for the person who asked.
 func answersTo(err error) []rule {
 	return []rule{
+		{dpop.ErrUnavailable, unavailable("It cannot be told at the moment whether the DPoP proof is good.")},
+		{dpop.ErrNonce, badProof(codeUseNonce, err)},
+		{dpop.ErrInvalid, badProof(codeInvalidProof, err)},
+		{token.ErrBound, boundAsBearer()},
+		{token.ErrOtherKey, invalidBoundToken("The access token is bound to another key than that of the DPoP proof.")},
+		{token.ErrNotBound, invalidBoundToken("The access token is not bound to a key.")},
 		{token.ErrExpired, invalidToken("The access token expired.")},
 		{token.ErrRevoked, invalidToken("The access token was revoked.")},
 		{token.ErrInvalid, invalidToken("The access token is not valid.")},

@@ -102,7 +102,7 @@ func (p *public) accessToken(x *exchange) (string, error) {
 
 // authenticate verifies the request's access token, revocation included, and tells the log whose it is.
 func (p *public) authenticate(x *exchange) (*token.Claims, error) {
-	return p.verify(x, p.cfg.Verifier.Verify)
+	return p.verify(x, nil)
 }
 
 // anyRevocation accepts a token without asking whether it was revoked, for requests that can only end what it names.
@@ -113,22 +113,31 @@ func (anyRevocation) Check(context.Context, revocation.Claims) error { return ni
 // authenticateToEnd is authenticate for a request that only ends the token's own session: repeating a logout must
 // succeed, and a logout must be possible while the state of revocations is unknown.
 func (p *public) authenticateToEnd(x *exchange) (*token.Claims, error) {
-	return p.verify(x, func(ctx context.Context, raw string) (*token.Claims, error) {
-		return p.cfg.Verifier.VerifyWith(ctx, raw, anyRevocation{})
-	})
+	return p.verify(x, anyRevocation{})
 }
 
-func (p *public) verify(x *exchange, check func(context.Context, string) (*token.Claims, error)) (*token.Claims, error) {
-	raw, err := p.accessToken(x)
-	if err != nil {
-		p.metrics.verifications.count(err)
-		return nil, err
-	}
-	claims, err := check(x.ctx(), raw)
+// verify verifies the request's access token by the scheme in which it came; by the verifier's own revocations if there are
+// no others.
+func (p *public) verify(x *exchange, revocations revocation.Checker) (*token.Claims, error) {
+	claims, err := p.verifyByScheme(x, revocations)
 	p.metrics.verifications.count(err)
 	if err != nil {
 		return nil, err
 	}
 	x.subject, x.session = claims.Subject, claims.SessionID
 	return claims, nil
+}
+
+func (p *public) verifyByScheme(x *exchange, revocations revocation.Checker) (*token.Claims, error) {
+	if raw, ok := dpopToken(x.Request()); ok {
+		return p.verifyProved(x, raw, revocations)
+	}
+	raw, err := p.accessToken(x)
+	switch {
+	case err != nil:
+		return nil, err
+	case revocations != nil:
+		return p.cfg.Verifier.VerifyWith(x.ctx(), raw, revocations)
+	}
+	return p.cfg.Verifier.Verify(x.ctx(), raw)
 }

@@ -79,6 +79,7 @@ type metadata struct {
 	IntrospectionAuth  []string `json:"introspection_endpoint_auth_methods_supported"`
 	Revocation         string   `json:"revocation_endpoint"`
 	RevocationAuth     []string `json:"revocation_endpoint_auth_methods_supported"`
+	DPoPAlgorithms     []string `json:"dpop_signing_alg_values_supported"`
 	RevocationFeed     string   `json:"revocation_feed_uri"` // an extension: where the middleware follows the set
 	ServiceDescription string   `json:"service_documentation"`
 }
@@ -90,10 +91,11 @@ func newMetadata(c PublicConfig) (*document, error) {
 		Issuer: c.Issuer, JWKSURI: at(pathJWKS),
 		ResponseTypes: []string{"none"}, SubjectTypes: []string{"public"}, Algorithms: c.Algorithms, Scopes: c.Scopes,
 		Claims: []string{
-			"iss", "sub", "aud", "exp", "iat", "jti", "sid", "client_id", "scope", "auth_time", "amr", "acr", "roles",
+			"iss", "sub", "aud", "exp", "iat", "jti", "sid", "client_id", "scope", "auth_time", "amr", "acr", "roles", "cnf",
 		},
 		Introspection: at(pathIntrospect), IntrospectionAuth: basic,
 		Revocation: at(pathRevoke), RevocationAuth: basic,
+		DPoPAlgorithms: c.DPoP.Algorithms(),
 		RevocationFeed: at(pathRevocations), ServiceDescription: at(pathOpenAPI),
 	}, "", "  ")
 	if err != nil {

@@ -35,13 +35,20 @@ func (p *public) login(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	proof, err := p.sessionProof(x)
+	if err != nil {
+		return err
+	}
+	if proof != nil && cookies { // a page could not hash a token that it cannot read
+		return badFields(fieldError{Field: "cookie", Detail: "tokens that are bound to a key do not travel in cookies"})
+	}
 	grant, err := p.attempt(x, session.LoginRequest{
 		Username: username, Password: password, ClientID: clientID, Scope: scope,
-		Address: x.RealIP(), UserAgent: x.Request().UserAgent(),
+		Address: x.RealIP(), UserAgent: x.Request().UserAgent(), Proof: proof,
 	})
 	p.metrics.logins.count(err)
 	if err != nil {
-		return err
+		return grantError(err)
 	}
 	return p.grant(x, grant, cookies)
 }
@@ -81,15 +88,19 @@ func (p *public) refresh(x *exchange) error {
 	if refreshToken == "" {
 		return badFields(fieldError{Field: "refresh_token", Detail: "missing"})
 	}
+	proof, err := p.sessionProof(x)
+	if err != nil {
+		return err
+	}
 	grant, err := p.cfg.Sessions.Refresh(x.ctx(), refreshToken, session.Use{
-		Address: x.RealIP(), UserAgent: x.Request().UserAgent(),
+		Address: x.RealIP(), UserAgent: x.Request().UserAgent(), Proof: proof,
 	})
 	p.metrics.refreshes.count(err)
 	if err != nil {
 		if cookies && errors.Is(err, session.ErrInvalidGrant) {
 			clearCookies(x)
 		}
-		return err
+		return grantError(err)
 	}
 	return p.grant(x, grant, cookies)
 }
@@ -110,6 +121,9 @@ func (p *public) grant(x *exchange, g session.Grant, cookies bool) error {
 		p.setCookies(x, g.AccessToken, g.ExpiresIn, g.RefreshToken)
 	} else {
 		body.AccessToken, body.TokenType, body.RefreshToken = g.AccessToken, "Bearer", g.RefreshToken
+		if g.Session.KeyThumbprint != "" {
+			body.TokenType = "DPoP"
+		}
 	}
 	return x.JSON(http.StatusOK, body)
 }

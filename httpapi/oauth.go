@@ -141,6 +141,24 @@ type introspection struct {
 	ACR       string   `json:"acr,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	Roles     []string `json:"roles,omitempty"`
+
+	Confirmation *confirmation `json:"cnf,omitempty"`
+}
+
+// confirmation names the key that a token is bound to (RFC 9449 section 6.2). Who asks must check the proof.
+type confirmation struct {
+	KeyThumbprint string `json:"jkt"`
+}
+
+// bind completes the answer about a token of a session that is bound to a key.
+func (i *introspection) bind(thumbprint string) {
+	if thumbprint == "" {
+		return
+	}
+	i.Confirmation = &confirmation{thumbprint}
+	if i.TokenType != "" {
+		i.TokenType = "DPoP"
+	}
 }
 
 func (p *public) introspect(x *exchange) error {
@@ -165,7 +183,7 @@ func (p *public) introspect(x *exchange) error {
 }
 
 func (p *public) introspectAccess(ctx context.Context, raw string) (introspection, error) {
-	c, err := p.cfg.Verifier.Verify(ctx, raw)
+	c, err := p.cfg.Verifier.VerifyUnproved(ctx, raw, nil)
 	p.metrics.verifications.count(err)
 	if errors.Is(err, token.ErrInvalid) {
 		return introspection{}, nil
@@ -173,13 +191,15 @@ func (p *public) introspectAccess(ctx context.Context, raw string) (introspectio
 	if err != nil {
 		return introspection{}, err
 	}
-	return introspection{
+	answer := introspection{
 		Active: true, TokenType: "Bearer", TokenUse: "access_token",
 		Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience,
 		ExpiresAt: c.ExpiresAt.Unix(), IssuedAt: c.IssuedAt.Unix(),
 		NotBefore: unixOrZero(c.NotBefore), AuthTime: unixOrZero(c.AuthTime),
 		ID: c.ID, SessionID: c.SessionID, ClientID: c.ClientID, Scope: c.Scope, ACR: c.ACR, AMR: c.AMR, Roles: c.Roles,
-	}, nil
+	}
+	answer.bind(c.KeyThumbprint)
+	return answer, nil
 }
 
 func (p *public) introspectRefresh(ctx context.Context, raw string) (introspection, error) {
@@ -190,11 +210,13 @@ func (p *public) introspectRefresh(ctx context.Context, raw string) (introspecti
 	if err != nil {
 		return introspection{}, err
 	}
-	return introspection{
+	answer := introspection{
 		Active: true, TokenUse: "refresh_token", Issuer: p.cfg.Issuer,
 		Subject: s.Subject, Username: s.Username, ExpiresAt: expires.Unix(), IssuedAt: s.LastUsedAt.Unix(),
 		AuthTime: s.CreatedAt.Unix(), SessionID: s.ID.String(), ClientID: s.ClientID, Scope: s.Scope, AMR: s.AMR,
-	}, nil
+	}
+	answer.bind(s.KeyThumbprint)
+	return answer, nil
 }
 
 func unixOrZero(t time.Time) int64 {
@@ -229,7 +251,7 @@ func (p *public) revoke(x *exchange) error {
 }
 
 func (p *public) revokeAccess(x *exchange, raw string) error {
-	c, err := p.cfg.Verifier.VerifyWith(x.ctx(), raw, anyRevocation{})
+	c, err := p.cfg.Verifier.VerifyUnproved(x.ctx(), raw, anyRevocation{})
 	if errors.Is(err, token.ErrInvalid) {
 		return nil
 	}

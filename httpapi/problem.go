@@ -20,6 +20,8 @@ const (
 	codeInvalidToken       = "invalid_token"
 	codeInvalidCredentials = "invalid_credentials"
 	codeInvalidGrant       = "invalid_grant"
+	codeInvalidProof       = "invalid_dpop_proof" // this and the next by RFC 9449 section 12.2
+	codeUseNonce           = "use_dpop_nonce"
 	codeCrossOrigin        = "cross_origin"
 	codeForbidden          = "forbidden"
 	codeNotFound           = "not_found"

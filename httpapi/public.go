@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/authd-project/authd/dpop"
 )
 
 // Paths that other documents name.
@@ -49,6 +51,9 @@ type PublicConfig struct {
 	// Feed serves GET /v1/revocations; see the package revocation/httpfeed. Required. It lifts the server's time limits
 	// from its streams itself; the context of its requests ends when the server drains.
 	Feed http.Handler
+	// DPoP checks the proofs of clients that bind their tokens to a key. By default used proofs are remembered in memory and
+	// no nonces are asked for.
+	DPoP *dpop.Verifier
 	// Accounts lets /v1/me tell the user's present name; nil leaves the name out.
 	Accounts Accounts
 
@@ -80,6 +85,13 @@ func NewPublic(c PublicConfig) (*Server, error) {
 	}
 	if c.RefreshLife == 0 {
 		c.RefreshLife = 7 * 24 * time.Hour
+	}
+	if c.DPoP == nil {
+		var err error
+		c.DPoP, err = dpop.NewVerifier(dpop.VerifierConfig{Replays: dpop.NewMemory(0, c.Now), Now: c.Now})
+		if err != nil {
+			return nil, fmt.Errorf("public listener: %w", err)
+		}
 	}
 	meta, err := newMetadata(c)
 	if err != nil {

@@ -33,6 +33,10 @@ type Verifier interface {
 	Verify(ctx context.Context, raw string) (*token.Claims, error)
 	// VerifyWith asks another checker about revocation than the configured one.
 	VerifyWith(ctx context.Context, raw string, revocations revocation.Checker) (*token.Claims, error)
+	// VerifyBound verifies a token of which a proof of a key came along. Nil revocations are the configured ones.
+	VerifyBound(ctx context.Context, raw, thumbprint string, revocations revocation.Checker) (*token.Claims, error)
+	// VerifyUnproved takes bound tokens too, only to tell what they say or to end them.
+	VerifyUnproved(ctx context.Context, raw string, revocations revocation.Checker) (*token.Claims, error)
 }
 
 // Logins limits failed logins; see [ratelimit.LoginGuard]. Each attempt that Before allows is settled by exactly one of the

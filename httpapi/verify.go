@@ -6,8 +6,13 @@ import (
 )
 
 // forwardAuth answers a reverse proxy that asks about the token of somebody else's request. Proxies copy the three
-// headers over whatever the client sent in them, so all three are present even when empty.
+// headers over whatever the client sent in them, so all three are present even when empty. It takes no bound tokens.
 func (p *public) forwardAuth(x *exchange) error {
+	if _, ok := dpopToken(x.Request()); ok {
+		err := errBoundByProxy()
+		p.metrics.verifications.count(err)
+		return err
+	}
 	claims, err := p.authenticate(x)
 	if err != nil {
 		return err

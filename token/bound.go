@@ -14,7 +14,7 @@ import (
 
 // VerifyBound is [Verifier.VerifyWith] for a token that came together with a proof that its sender holds the key of this
 // thumbprint (RFC 7638, in base64url). The caller has checked the proof. A token that is bound to another key is
-// [ErrOtherKey], and one that is bound to none [ErrNotBound].
+// [ErrOtherKey], and one that is bound to none [ErrNotBound]. Without revocations the verifier's own are asked.
 func (v *Verifier) VerifyBound(
 	ctx context.Context, raw, thumbprint string, revocations revocation.Checker,
 ) (*Claims, error) {
@@ -28,7 +28,7 @@ func (v *Verifier) VerifyBound(
 	case subtle.ConstantTimeCompare([]byte(t.claims.KeyThumbprint), []byte(thumbprint)) != 1:
 		return nil, ErrOtherKey
 	}
-	return t.checkedBy(ctx, revocations, now)
+	return v.checked(ctx, t, revocations, now)
 }
 
 // VerifyUnproved is [Verifier.VerifyWith] that takes a bound token for what it says, without a proof: for those who tell
@@ -38,11 +38,14 @@ func (v *Verifier) VerifyUnproved(ctx context.Context, raw string, revocations r
 	if err != nil {
 		return nil, err
 	}
-	return t.checkedBy(ctx, revocations, now)
+	return v.checked(ctx, t, revocations, now)
 }
 
-// checkedBy makes the last check.
-func (t *verified) checkedBy(ctx context.Context, revocations revocation.Checker, now time.Time) (*Claims, error) {
+// checked makes the last check.
+func (v *Verifier) checked(ctx context.Context, t *verified, revocations revocation.Checker, now time.Time) (*Claims, error) {
+	if revocations == nil {
+		revocations = v.revocations
+	}
 	if err := checkRevocation(ctx, revocations, &t.ids, now); err != nil {
 		return nil, revocationError(err)
 	}
