@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 )
@@ -104,9 +105,19 @@ func (o Outcome) number() string {
 	return fmt.Sprintf("waited %d ms", o.LongestWait.Milliseconds())
 }
 
-// Test runs all scenarios on loopback, as parallel subtests that fail with what the client did wrong.
-func Test(t *testing.T, start Start) {
-	for _, s := range Scenarios() {
+// Test runs scenarios on loopback, those of these names or all, as parallel subtests that fail with what the client did
+// wrong. Most take about six seconds, which they wait; go test -parallel 16 runs more of them at a time.
+func Test(t *testing.T, start Start, names ...string) {
+	all := Scenarios()
+	for _, name := range names {
+		if !slices.ContainsFunc(all, func(s Scenario) bool { return s.Name == name }) {
+			t.Errorf("there is no scenario %q", name)
+		}
+	}
+	for _, s := range all {
+		if len(names) > 0 && !slices.Contains(names, s.Name) {
+			continue
+		}
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
 			o, err := s.Run(t.Context(), Loopback(), start)

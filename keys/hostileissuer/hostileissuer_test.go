@@ -54,6 +54,11 @@ func TestNaiveClientFails(t *testing.T) {
 	}
 }
 
+// On real connections it is no different.
+func TestOnLoopback(t *testing.T) {
+	hostileissuer.Test(t, startNaive, "unannounced key", "key withdrawn", "wrong content type", "cold start: failing")
+}
+
 type verifierFunc func(context.Context, string) error
 
 func (f verifierFunc) Verify(ctx context.Context, raw string) error { return f(ctx, raw) }
