@@ -6,7 +6,7 @@
 //
 // From the issuer's URL a [Guard] learns where the public keys and the revocation feed are, and keeps both in memory. A
 // request is decided from memory, without a network: the Authorization header, signature and claims, revocation, and
-// what the route requires ([Scopes], [Roles]).
+// what the route requires ([Scopes], [Roles], [ACR], [MaxAge], [Check]).
 //
 // A session that was logged out is refused within milliseconds, and never accepted for longer than MaxStaleness, even if
 // the issuer or the network fails. A guard that cannot prove its copy of the revocations to be that fresh answers 503
@@ -21,6 +21,9 @@
 // Tokens that are bound to a key come as "Authorization: DPoP TOKEN" with a proof of that key (RFC 9449), and pass in no
 // other way; [Bound] takes no others, and [Options].DPoP says by which URL clients know the service.
 //
-// Refusals are RFC 9457 problem documents with the challenges of RFC 6750. Trusted are the issuer and the way to it
+// Guards also stand before echo (echomw) and gRPC (grpcmw), and anywhere else as a [Route]. An [Observer] is told of each
+// decision; otelmw and prommw have ready ones.
+//
+// Refusals are RFC 9457 problem documents with the challenges of RFC 6750 and RFC 9470. Trusted are the issuer and the way to it
 // (TLS): whoever can answer in its place can make tokens.
 package middleware
