@@ -28,14 +28,15 @@ type AdminConfig struct {
 	// more. Required.
 	TokenSHA256 [sha256.Size]byte
 
-	Users       Users            // required
-	Sessions    SessionAdmin     // required
-	Logins      LoginAdmin       // required
-	Revocations RevocationLog    // required
-	Mirror      RevocationMirror // required
-	Ring        KeyRing          // required
-	Keys        KeyAdmin         // required
-	Leadership  Leadership       // required
+	Users       Users         // required
+	Sessions    SessionAdmin  // required
+	Logins      LoginAdmin    // required
+	Revocations RevocationLog // required
+	Mirror      AdminMirror   // required
+	Ring        AdminKeyRing  // required
+	Tokens      Explainer     // required
+	Keys        KeyAdmin      // required
+	Leadership  Leadership    // required
 	// TokenLife is how long an access token may be accepted after it was issued: its longest life and the leeway of
 	// verifiers. Revocations by jti are kept that long. Required.
 	TokenLife time.Duration
@@ -100,6 +101,7 @@ func (c AdminConfig) validate() error {
 	need(c.Revocations != nil, "revocations: required")
 	need(c.Mirror != nil, "mirror: required")
 	need(c.Ring != nil, "ring: required")
+	need(c.Tokens != nil, "tokens: required")
 	need(c.Keys != nil, "keys: required")
 	need(c.Leadership != nil, "leadership: required")
 	need(c.TokenLife > 0, "token life: required")
@@ -141,6 +143,8 @@ func (a *admin) guardedRoutes() []*route {
 
 		{method: http.MethodGet, path: "/admin/revocations", handle: a.revocationStatus},
 		{method: http.MethodPost, path: "/admin/revocations", handle: a.revoke, changes: true},
+
+		{method: http.MethodPost, path: "/admin/explain", handle: a.explain},
 
 		{method: http.MethodGet, path: "/admin/keys", handle: a.listKeys},
 		{method: http.MethodPost, path: "/admin/keys/rotate", handle: a.rotateKeys, changes: true},

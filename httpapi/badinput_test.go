@@ -58,6 +58,10 @@ func (e *env) objects() []object {
 			types: map[string]string{"kind": `1`, "id": `[null]`}, required: []string{"kind"}, bounded: map[string]int{"id": 512},
 		},
 		{
+			method: "POST", path: "/admin/explain", bearer: adminToken, good: `{"token":"x"}`,
+			types: map[string]string{"token": `["x"]`}, required: []string{"token"}, bounded: map[string]int{"token": 10 << 10},
+		},
+		{
 			method: "POST", path: "/admin/keys/nokey/revoke", bearer: adminToken, good: `{"dry_run":true}`,
 			types: map[string]string{"dry_run": `"yes"`}, optional: true,
 		},
@@ -190,7 +194,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	for _, path := range []string{
 		"/v1/login", "/v1/refresh", "/v1/logout", "/v1/me", "/v1/sessions", "/v1/sessions/x", "/v1/verify", "/oauth2/introspect",
 		"/oauth2/revoke", "/.well-known/jwks.json", "/openapi.yaml", "/admin/users", "/admin/users/x", "/admin/users/x/password",
-		"/admin/sessions", "/admin/revocations", "/admin/keys", "/admin/keys/rotate", "/leader", "/livez", "/metrics",
+		"/admin/sessions", "/admin/revocations", "/admin/explain", "/admin/keys", "/admin/keys/rotate", "/leader", "/livez", "/metrics",
 	} {
 		for _, method := range []string{"PATCH", "TRACE", "FROBNICATE"} {
 			a := e.do(request{method: method, path: path, bearer: adminToken})

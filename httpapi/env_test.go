@@ -102,7 +102,7 @@ func newEnv(t testing.TB, change ...options) *env {
 	adminConfig := httpapi.AdminConfig{
 		TokenSHA256: sha256.Sum256([]byte(adminToken)), Logins: publicConfig.Logins.(httpapi.LoginAdmin),
 		Users: e.users, Sessions: e.sessions, Revocations: e.revocations, Mirror: e.mirror, Ring: e.ring,
-		Keys: rotator, Leadership: rotatorLeads{}, TokenLife: 11 * time.Minute, Gatherer: e.registry,
+		Tokens: verifier, Keys: rotator, Leadership: rotatorLeads{}, TokenLife: 11 * time.Minute, Gatherer: e.registry,
 		Checks:  []httpapi.Check{{Name: "keys", Probe: func(context.Context) error { return e.ring.Check() }}},
 		Metrics: metrics, Log: log,
 	}

@@ -97,6 +97,7 @@ type Users interface {
 // durable and merged into this process's mirror.
 type SessionAdmin interface {
 	List(ctx context.Context, subject string) ([]session.Session, error)
+	Standing(ctx context.Context, id session.ID) (session.Standing, error)
 	EndSessions(ctx context.Context, ids ...session.ID) error
 	EndSubject(ctx context.Context, subject string) error
 	EndClient(ctx context.Context, clientID string) error
@@ -106,6 +107,23 @@ type SessionAdmin interface {
 // KeyRing is this process's view of the key ring; see [keys.View].
 type KeyRing interface {
 	Ring() (ring keys.Ring, asOf time.Time, err error)
+}
+
+// Explainer is the part of [token.Verifier] that tells people about a token.
+type Explainer interface {
+	Explain(ctx context.Context, raw string) token.Explanation
+}
+
+// AdminKeyRing is a KeyRing that tells where a single key stands.
+type AdminKeyRing interface {
+	KeyRing
+	Standing(kid string) (keys.Standing, error)
+}
+
+// AdminMirror is a RevocationMirror that tells what it holds about a token.
+type AdminMirror interface {
+	RevocationMirror
+	Holdings(c revocation.Claims) []revocation.Holding
 }
 
 // Leadership tells who leads; see [election.Observer].

@@ -98,7 +98,7 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if err := a.openPublic(issuer, sessions, verifier, st.revocations); err != nil {
 		return nil, err
 	}
-	return a, a.openAdmin(sessions, st.revocations)
+	return a, a.openAdmin(sessions, verifier, st.revocations)
 }
 
 func (a *app) openFile() (*boltfile.File, error) {
@@ -146,7 +146,7 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 	return err
 }
 
-func (a *app) openAdmin(sessions *session.Service, revocations revocation.Store) error {
+func (a *app) openAdmin(sessions *session.Service, verifier *token.Verifier, revocations revocation.Store) error {
 	var err error
 	own := a.cfg.AdminTokenFile == filepath.Join(a.cfg.Data, "admin-token")
 	if a.adminToken, err = readOrMakeSecret(a.cfg.AdminTokenFile, own); err != nil {
@@ -162,7 +162,7 @@ func (a *app) openAdmin(sessions *session.Service, revocations revocation.Store)
 	a.admin, err = httpapi.NewAdmin(httpapi.AdminConfig{
 		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
 		Users:       a.users, Sessions: sessions, Logins: a.limits.logins, Revocations: revocations, Mirror: a.mirror,
-		Ring: a.view, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway,
+		Ring: a.view, Tokens: verifier, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway,
 		Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Drain: a.cfg.DrainTimeout},
 	})

@@ -40,6 +40,7 @@ file given by --config (access_ttl: 5m), the first of these that names it.`,
 		newKeysCommand(env),
 		newClientCommand(),
 		newTokenCommand(env),
+		newExplainCommand(env),
 		newVersionCommand(),
 	)
 	return root

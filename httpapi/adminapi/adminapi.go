@@ -133,6 +133,103 @@ type Leader struct {
 	ValidForMS int64 `json:"valid_for_ms"`
 }
 
+// Question asks about an access token.
+type Question struct {
+	Token string `json:"token"`
+}
+
+// Explanation is what a server can say about an access token. It holds neither the token nor its signature.
+type Explanation struct {
+	// Verdict is accepted, refused, or unavailable: it cannot be told at the moment.
+	Verdict string `json:"verdict"`
+	// Reason is of a token that is not accepted: malformed, signature, expired, not_yet_valid, issuer, audience,
+	// unknown_key, bound (to a key: as a bearer token it is refused), revoked or unavailable.
+	Reason  string    `json:"reason,omitempty"`
+	Summary string    `json:"summary"` // for people
+	At      time.Time `json:"at"`      // by the server's clock
+	// Authentic tells that the issuer wrote what the token says. Otherwise anybody may have.
+	Authentic bool         `json:"authentic"`
+	Checks    []TokenCheck `json:"checks"` // in the order in which a verifier makes them
+	// Claims are absent when the token has none that can be read.
+	Claims      *TokenClaims        `json:"claims,omitempty"`
+	Key         *TokenKey           `json:"key,omitempty"`         // absent when the token names none
+	Revocations []TokenRevocation   `json:"revocations,omitempty"` // on all axes; absent when the token cannot be looked up
+	Session     *TokenSession       `json:"session,omitempty"`     // absent when the token belongs to none
+	Mirror      ExplanationOfMirror `json:"mirror"`
+}
+
+// TokenCheck is how one check of a token went.
+type TokenCheck struct {
+	Name   string `json:"check"`
+	Result string `json:"result"` // passed, failed, unavailable or not_reached
+	Detail string `json:"detail"` // for people
+}
+
+// TokenClaims are the claims that name something. Members that the token lacks are absent.
+type TokenClaims struct {
+	Issuer    string     `json:"iss,omitempty"`
+	Subject   string     `json:"sub,omitempty"`
+	Audience  []string   `json:"aud,omitempty"`
+	ClientID  string     `json:"client_id,omitempty"`
+	Scope     string     `json:"scope,omitempty"`
+	ID        string     `json:"jti,omitempty"`
+	SessionID string     `json:"sid,omitempty"`
+	IssuedAt  *time.Time `json:"iat,omitempty"`
+	NotBefore *time.Time `json:"nbf,omitempty"`
+	ExpiresAt *time.Time `json:"exp,omitempty"`
+	AuthTime  *time.Time `json:"auth_time,omitempty"`
+}
+
+// TokenKey is the key that a token names.
+type TokenKey struct {
+	ID        string `json:"kid"`
+	Algorithm string `json:"alg,omitempty"` // of the key; absent when it is unknown
+	// State is prepared, active, retired, revoked, or unknown: not in this ring, any more or at all.
+	State string     `json:"state"`
+	Since *time.Time `json:"since,omitempty"` // in this state; absent until confirmed
+	// Until is when the state is next due to change by the timetable; absent until the state is confirmed.
+	Until *time.Time `json:"until,omitempty"`
+	AsOf  *time.Time `json:"as_of,omitempty"` // of the server's view of the ring; absent when it has seen none
+}
+
+// TokenRevocation is what the revocation set says about a token on one axis.
+type TokenRevocation struct {
+	Kind string `json:"kind"` // jti, sid, sub, client_id, kid or all
+	// ID is the token's identifier on that axis; absent for all, and where the token has none.
+	ID string `json:"id,omitempty"`
+	// Result is none (no entry), passed (the token was issued after the cut-off) or hit.
+	Result string `json:"result"`
+	// NotBefore is the cut-off: tokens issued before are revoked. Absent on the axes without.
+	NotBefore *time.Time `json:"not_before,omitempty"`
+	Expires   *time.Time `json:"expires,omitempty"` // when the entry may be forgotten
+	// WrittenAt is when the entry was written; absent when that is not known.
+	WrittenAt *time.Time `json:"written_at,omitempty"`
+	// WrittenBy says how that is known: heard (this server heard of it then), session or key (the record of what was
+	// revoked has the time), cutoff (it cuts off at the moment it was written).
+	WrittenBy string `json:"written_by,omitempty"`
+}
+
+// TokenSession is the session that a token belongs to.
+type TokenSession struct {
+	ID string `json:"id"`
+	// State is live; cut_off, when the next refresh ends it; ended; unknown, for one that never was, reached a limit or is
+	// forgotten; or unavailable.
+	State         string     `json:"state"`
+	Subject       string     `json:"sub,omitempty"`
+	CreatedAt     *time.Time `json:"created_at,omitempty"`
+	LastUsedAt    *time.Time `json:"last_used_at,omitempty"`
+	EndedAt       *time.Time `json:"ended_at,omitempty"`
+	IdleUntil     *time.Time `json:"idle_until,omitempty"`     // it ends then unless it is used before
+	AbsoluteUntil *time.Time `json:"absolute_until,omitempty"` // it ends then in any case
+}
+
+// ExplanationOfMirror is how fresh the server's replica of the revocation set was.
+type ExplanationOfMirror struct {
+	Fresh bool       `json:"fresh"`
+	AsOf  *time.Time `json:"as_of,omitempty"` // complete up to then; absent before the first reading
+	AgeMS int64      `json:"age_ms"`          // since then; 0 before the first reading
+}
+
 // Problem is how every error is answered (RFC 9457).
 type Problem struct {
 	Type      string       `json:"type"`

@@ -135,6 +135,13 @@ func (c *Client) revokeKey(ctx context.Context, kid string, dryRun bool) (admina
 	return r, err
 }
 
+// Explain tells what the server makes of an access token, check by check. A token that is refused is no error.
+func (c *Client) Explain(ctx context.Context, token string) (adminapi.Explanation, error) {
+	var e adminapi.Explanation
+	err := c.call(ctx, http.MethodPost, nil, adminapi.Question{Token: token}, &e, "admin", "explain")
+	return e, err
+}
+
 // Leader returns the name of the leader; empty when nobody leads.
 func (c *Client) Leader(ctx context.Context) (string, error) {
 	var l adminapi.Leader
