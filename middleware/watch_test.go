@@ -191,6 +191,47 @@ func TestWatchEndsWithItsParent(t *testing.T) {
 	}
 }
 
+// silence is a feed that proves itself once.
+type silence struct{ heard chan struct{} }
+
+func (f silence) Follow(ctx context.Context, _ revocation.Position, apply func(revocation.Batch) error) error {
+	if err := apply(revocation.Batch{Position: revocation.Position{Epoch: "e", Seq: 1}, AsOf: time.Now()}); err != nil {
+		return err
+	}
+	close(f.heard)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// Nothing is left of a stream that is over.
+func TestWatchLeavesNothing(t *testing.T) {
+	mirror := revocation.NewMirror(revocation.MirrorConfig{MaxStaleness: time.Hour})
+	ctx, stop := context.WithCancel(t.Context())
+	feed, done := silence{make(chan struct{})}, make(chan error)
+	go func() { done <- mirror.Run(ctx, feed) }()
+	<-feed.heard
+	g, err := middleware.New(t.Context(), "https://issuer.test", middleware.Options{Audience: "orders", Keys: noKeys{}, Revocations: mirror})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := &token.Claims{ID: "a", SessionID: "s", ExpiresAt: time.Now().Add(time.Hour)}
+	for range 10 {
+		stream, cancel := g.Watch(t.Context(), claims)
+		goesOn(stream, t, "nothing has happened")
+		if n := mirror.Watching(); n != 1 {
+			t.Errorf("%d are watched", n)
+		}
+		cancel()
+		if n := mirror.Watching(); n != 0 {
+			t.Errorf("%d are watched after the end", n)
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // Only where a route asks for it does the context of its requests end, and the claims are in it all the same.
 func TestWhileValid(t *testing.T) {
 	issuer := newIssuer(t)
