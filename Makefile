@@ -38,6 +38,10 @@ bench: ## measure verification, routes, logout and large sets, as ratios; with P
 	internal/testenv/install.d/redis.sh
 	cd internal/bench && $(GO) run . $(if $(PAGE),-page ../../docs)
 
+.PHONY: issuers
+issuers: ## try JWKS clients against hostile issuers, and write docs/hostile-issuers.md (six minutes)
+	cd internal/bench && $(GO) test . -run '^TestHostilePage$$' -hostile.page ../../docs -timeout 30m -v
+
 .PHONY: chaos
 chaos: ## rotate 200 times on each backend while leaders are killed, frozen and cut off (half an hour)
 	internal/testenv/install.sh

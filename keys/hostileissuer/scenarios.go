@@ -167,7 +167,7 @@ func sizes() []Scenario {
 	return []Scenario{
 		{
 			Name: "1 GiB", Issuer: "sends a gibibyte of white space", tells: bytesSent,
-			Client: survive + "; takes no more than 64 MiB of each, buffers of sockets included",
+			Client: survive + "; takes no more than 64 MiB in all, buffers of sockets included",
 			steps: begins(always(Padded(1<<30, "")), together(
 				during(4*time.Second, time.Second/20, accepts("a")),
 				during(4*time.Second, time.Second/2, refuses("b", unpublished)),
