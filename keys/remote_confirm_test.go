@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/authd-project/authd/keys"
+	"github.com/authd-project/authd/keys/hostileissuer"
 )
 
 // tagged is publish with an ETag.
@@ -54,8 +55,8 @@ func TestRemoteCannotConfirm(t *testing.T) {
 		answer http.HandlerFunc
 		took   time.Duration
 	}{
-		"an error": {answer(http.StatusBadGateway, ""), 0},
-		"silence":  {hang, time.Second},
+		"an error": {hostileissuer.Says(http.StatusBadGateway, ""), 0},
+		"silence":  {hostileissuer.Hang, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -1,13 +1,10 @@
 package keys_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -15,38 +12,25 @@ import (
 	"time"
 
 	"github.com/authd-project/authd/keys"
+	"github.com/authd-project/authd/keys/hostileissuer"
 )
 
-// Whatever the issuer answers after a good set, the known key keeps working at once, and a kid that is not in the set is
-// neither accepted nor refused. When the issuer comes to its senses, so does the client.
+// After a good set, an answer that is none leaves the known key at work, without any wait, and a kid that is not in the set
+// neither accepted nor refused. When the issuer comes to its senses, so does the client. TestRemoteWithstandsHostileIssuers
+// has more such answers; here it is seen to the second, and that it is told.
 func TestRemoteKeepsTheLastGoodSet(t *testing.T) {
 	good := publish("60", "a")
 	for name, bad := range map[string]http.HandlerFunc{
-		"empty object":        answer(200, `{}`),
-		"null":                answer(200, `null`),
-		"null keys":           answer(200, `{"keys":null}`),
-		"no keys":             answer(200, `{"keys":[]}`),
-		"error document":      answer(200, `{"error":"server_error"}`),
-		"HTML":                answer(200, `<html>Sign in</html>`),
-		"empty body":          answer(200, ``),
-		"no content":          answer(204, ``),
+		"no keys":             hostileissuer.Says(200, `{"keys":[]}`),
+		"no content":          hostileissuer.Says(204, ``),
 		"set with status 404": func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(404); publish("60", "a", "b")(w, r) },
-		"failing":             answer(500, ``),
-		"unasked for 304":     answer(304, ``),
-		"only bad keys":       answer(200, `{"keys":[{"kty":"oct","kid":"a","k":"AAAA"}]}`),
-		"hanging":             hang,
-		"dripping":            drip,
-		"endless":             endless,
-		"gzip bomb":           gzipBomb(),
-		"too long header":     func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X", strings.Repeat("x", 100<<10)) },
-		"cut off": func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Length", "9")
-			w.WriteHeader(200)
-		},
-		"other origin":     redirect("http://evil.test/jwks.json"),
-		"other port":       redirect("http://issuer.test:81/jwks.json"),
-		"other scheme":     redirect("https://issuer.test/jwks.json"),
-		"redirect to self": redirect("/jwks.json"),
+		"unasked for 304":     hostileissuer.Says(304, ``),
+		"only bad keys":       hostileissuer.Says(200, `{"keys":[{"kty":"oct","kid":"a","k":"AAAA"}]}`),
+		"hanging":             hostileissuer.Hang,
+		"endless":             hostileissuer.Padded(1<<30, ""),
+		"too long header":     hostileissuer.With("X", strings.Repeat("x", 100<<10), good),
+		"other port":          http.RedirectHandler("http://issuer1.test:81/jwks.json", http.StatusFound).ServeHTTP,
+		"other scheme":        http.RedirectHandler("https://issuer1.test/jwks.json", http.StatusFound).ServeHTTP,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -74,72 +58,21 @@ func TestRemoteKeepsTheLastGoodSet(t *testing.T) {
 	}
 }
 
-// drip sends a byte a second.
-func drip(w http.ResponseWriter, r *http.Request) {
-	for r.Context().Err() == nil {
-		_, _ = w.Write([]byte(" "))
-		_ = http.NewResponseController(w).Flush()
-		time.Sleep(time.Second)
-	}
-}
-
-// endless sends a gibibyte, or as much of it as is taken.
-func endless(w http.ResponseWriter, r *http.Request) {
-	block := bytes.Repeat([]byte(" "), 1<<20)
-	for range 1 << 10 {
-		if _, err := w.Write(block); err != nil {
-			return
-		}
-	}
-}
-
 func TestRemoteReadsNoMoreThanItMust(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sent := 0
-		newRemoteIssuer(t, func(w http.ResponseWriter, r *http.Request) {
-			for block := bytes.Repeat([]byte(" "), 64<<10); sent < 8<<20; sent += len(block) {
-				if _, err := w.Write(block); err != nil {
-					return
-				}
-			}
-		}).follow(t, keys.RemoteConfig{})
-		if sent > 2<<20 {
+		issuer := newRemoteIssuer(t, hostileissuer.Padded(8<<20, ""))
+		issuer.follow(t, keys.RemoteConfig{})
+		if sent := issuer.Sent(); sent < 1<<20 || sent > 2<<20 {
 			t.Errorf("%d bytes were taken", sent)
 		}
 	})
-}
-
-// gzipBomb sends a set with a second key, behind 4 MiB of white space in 4 KiB.
-func gzipBomb() http.HandlerFunc {
-	set := httptest.NewRecorder()
-	publish("60", "a", "b")(set, nil)
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	_, _ = z.Write(bytes.Repeat([]byte(" "), 4<<20)) // to memory: cannot fail
-	_, _ = z.Write(set.Body.Bytes())
-	_ = z.Close()
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Encoding", "gzip")
-		_, _ = w.Write(packed.Bytes())
-	}
-}
-
-// redirect sends the client elsewhere; who comes by another host name is given a second key.
-func redirect(to string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Host != "issuer.test" {
-			publish("60", "a", "b")(w, r)
-			return
-		}
-		http.Redirect(w, r, to, http.StatusFound)
-	}
 }
 
 func TestRemoteFollowsRedirectsWithinTheOrigin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRemoteIssuer(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/jwks.json" {
-				redirect("/moved.json")(w, r)
+				http.Redirect(w, r, "/moved.json", http.StatusFound)
 				return
 			}
 			publish("60", "a")(w, r)
@@ -155,8 +88,8 @@ func TestRemoteFloodOfUnknownKids(t *testing.T) {
 		verdict string
 	}{
 		"healthy issuer": {publish("600", "a"), "unknown"},
-		"hanging issuer": {hang, "unavailable"},
-		"failing issuer": {answer(500, ""), "unavailable"},
+		"hanging issuer": {hostileissuer.Hang, "unavailable"},
+		"failing issuer": {hostileissuer.Says(500, ""), "unavailable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -266,7 +199,7 @@ func TestRemoteWaitCountsFromTheFetch(t *testing.T) {
 		issuer := newRemoteIssuer(t, publish("600", "a"))
 		r := issuer.follow(t, keys.RemoteConfig{})
 		time.Sleep(time.Minute)
-		issuer.now(hang)
+		issuer.now(hostileissuer.Hang)
 		wantVerdict(t, r, "b", "unavailable") // waits a second
 		start := time.Now()
 		wantVerdict(t, r, "c", "unavailable")
@@ -281,7 +214,7 @@ func TestRemoteWaitEndsWithTheRequest(t *testing.T) {
 		issuer := newRemoteIssuer(t, publish("600", "a"))
 		r := issuer.follow(t, keys.RemoteConfig{})
 		time.Sleep(time.Minute)
-		issuer.now(hang)
+		issuer.now(hostileissuer.Hang)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		start := time.Now()

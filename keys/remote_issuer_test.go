@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -14,17 +13,16 @@ import (
 	"time"
 
 	"github.com/authd-project/authd/keys"
+	"github.com/authd-project/authd/keys/hostileissuer"
 )
 
-// remoteIssuer serves a JWKS that tests change as they go. It runs in a synctest bubble over pipes: the real HTTP stack,
-// and no real time.
+// remoteIssuer serves a JWKS that tests change as they go, and remembers the requests. It runs in a synctest bubble over
+// pipes: the real HTTP stack, and no real time.
 type remoteIssuer struct {
-	mu       sync.Mutex
-	handler  http.HandlerFunc
-	requests []remoteRequest
+	*hostileissuer.Issuer
 
-	conns chan net.Conn
-	done  chan struct{}
+	mu       sync.Mutex
+	requests []remoteRequest
 }
 
 type remoteRequest struct {
@@ -33,34 +31,27 @@ type remoteRequest struct {
 }
 
 func newRemoteIssuer(t *testing.T, handler http.HandlerFunc) *remoteIssuer {
-	i := &remoteIssuer{handler: handler, conns: make(chan net.Conn), done: make(chan struct{})}
-	srv := &http.Server{Handler: http.HandlerFunc(i.serve)}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = srv.Serve(i) // http.ErrServerClosed, after Close
-	}()
-	t.Cleanup(func() {
-		srv.Close()
-		<-served
-	})
+	t.Helper()
+	i := &remoteIssuer{}
+	var err error
+	if i.Issuer, err = hostileissuer.NewIssuer(hostileissuer.Pipes(), i.noting(handler)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(i.Close)
 	return i
 }
 
-func (i *remoteIssuer) serve(w http.ResponseWriter, r *http.Request) {
-	i.mu.Lock()
-	i.requests = append(i.requests, remoteRequest{time.Now(), r.Header})
-	handler := i.handler
-	i.mu.Unlock()
-	handler(w, r)
+func (i *remoteIssuer) noting(handler http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		i.mu.Lock()
+		i.requests = append(i.requests, remoteRequest{time.Now(), r.Header})
+		i.mu.Unlock()
+		handler(w, r)
+	}
 }
 
 // now changes what the issuer answers.
-func (i *remoteIssuer) now(handler http.HandlerFunc) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.handler = handler
-}
+func (i *remoteIssuer) now(handler http.HandlerFunc) { i.Answer(i.noting(handler)) }
 
 // take returns the requests since it was called last.
 func (i *remoteIssuer) take() []remoteRequest {
@@ -71,34 +62,12 @@ func (i *remoteIssuer) take() []remoteRequest {
 	return r
 }
 
-func (i *remoteIssuer) Accept() (net.Conn, error) {
-	select {
-	case c := <-i.conns:
-		return c, nil
-	case <-i.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (i *remoteIssuer) Close() error { close(i.done); return nil }
-
-func (i *remoteIssuer) Addr() net.Addr { return &net.UnixAddr{Name: "issuer", Net: "pipe"} }
-
-func (i *remoteIssuer) dial(context.Context, string, string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case i.conns <- theirs:
-		return ours, nil
-	case <-i.done:
-		return nil, net.ErrClosed
-	}
-}
-
 // follow runs a client of i until the test ends.
 func (i *remoteIssuer) follow(t *testing.T, cfg keys.RemoteConfig) *keys.Remote {
 	t.Helper()
-	transport := &http.Transport{DialContext: i.dial, MaxResponseHeaderBytes: 64 << 10}
-	cfg.URL = "http://issuer.test/jwks.json"
+	transport := i.Transport()
+	transport.MaxResponseHeaderBytes = 64 << 10
+	cfg.URL = i.URL + "/jwks.json"
 	cfg.Client = &http.Client{Transport: transport}
 	r, err := keys.NewRemote(cfg)
 	if err != nil {
@@ -143,17 +112,6 @@ func publish(maxAge string, kids ...string) http.HandlerFunc {
 		_, _ = w.Write(doc)
 	}
 }
-
-// answer answers a body.
-func answer(status int, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte(body))
-	}
-}
-
-// hang answers nothing until the client is gone.
-func hang(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 // inProcess is a RoundTripper that calls a handler, for tests that need no connection.
 type inProcess struct{ http.Handler }

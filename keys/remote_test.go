@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/authd-project/authd/keys"
+	"github.com/authd-project/authd/keys/hostileissuer"
 )
 
 // verdict is what a Remote says about a kid, in one word.
@@ -191,8 +192,8 @@ func TestRemoteForgetsAWithdrawnKey(t *testing.T) {
 // With an issuer that is down from the start nothing is known and nothing is refused; it recovers by itself.
 func TestRemoteColdStart(t *testing.T) {
 	for name, dead := range map[string]http.HandlerFunc{
-		"failing": answer(http.StatusServiceUnavailable, "starting"),
-		"hanging": hang,
+		"failing": hostileissuer.Says(http.StatusServiceUnavailable, "starting"),
+		"hanging": hostileissuer.Hang,
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -230,7 +231,7 @@ func TestRemoteHardMaximumAge(t *testing.T) {
 	setup := func(t *testing.T, now func() time.Time) (*remoteIssuer, *keys.Remote) {
 		issuer := newRemoteIssuer(t, publish("60", "a"))
 		r := issuer.follow(t, keys.RemoteConfig{MaxAge: maxAge, Now: now})
-		issuer.now(hang)
+		issuer.now(hostileissuer.Hang)
 		return issuer, r
 	}
 	t.Run("monotonic", func(t *testing.T) {
@@ -264,8 +265,8 @@ func TestRemoteHardMaximumAge(t *testing.T) {
 func TestRemoteAfterRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		issuer := newRemoteIssuer(t, publish("60", "a"))
-		transport := &http.Transport{DialContext: issuer.dial}
-		r, err := keys.NewRemote(keys.RemoteConfig{URL: "http://issuer.test", Client: &http.Client{Transport: transport}})
+		transport := issuer.Transport()
+		r, err := keys.NewRemote(keys.RemoteConfig{URL: issuer.URL, Client: &http.Client{Transport: transport}})
 		if err != nil {
 			t.Fatal(err)
 		}
