@@ -16,13 +16,17 @@ import (
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/labstack/echo/v4"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/authd-project/authd/httpapi/extauthz"
 	"github.com/authd-project/authd/middleware"
+	"github.com/authd-project/authd/middleware/echomw"
+	"github.com/authd-project/authd/middleware/grpcmw"
 	"github.com/authd-project/authd/token/tokentest"
 )
 
@@ -236,7 +240,12 @@ func (e *env) middlewares() []surface {
 			e.t.Error("a request without claims was let through")
 		}
 	})
+	router := echo.New()
+	router.GET("/orders", func(c echo.Context) error { return c.NoContent(http.StatusOK) }, echomw.Require(guard))
+	unary := grpcmw.Unary(guard)
 	return []surface{
+		{name: "echomw", ask: e.service(router), least: 2500},
+		{name: "grpcmw", least: 2400, ask: func(c tokentest.Case) tokentest.Answer { return e.rpc(unary, c) }},
 		{name: "middleware", ask: e.service(guard.Handler(passed)), least: 2500},
 		{name: "middleware-stale", ask: e.service(guard.Handler(passed, middleware.Stale(time.Minute))), least: 2500},
 		{name: "middleware-token", least: 2000, ask: func(c tokentest.Case) tokentest.Answer {
@@ -249,6 +258,26 @@ func (e *env) middlewares() []surface {
 			return tokentest.Accepted
 		}},
 	}
+}
+
+// rpc hands the header fields of a case to a gRPC interceptor as metadata, as the transport does with what it has read.
+func (e *env) rpc(intercept grpc.UnaryServerInterceptor, c tokentest.Case) tokentest.Answer {
+	if !c.InHeader() {
+		return tokentest.Skipped
+	}
+	md := metadata.MD{}
+	for name, values := range c.Request.Header {
+		md.Append(name, values...)
+	}
+	_, err := intercept(metadata.NewIncomingContext(e.t.Context(), md), nil, &grpc.UnaryServerInfo{FullMethod: "/orders.v1.Orders/List"},
+		func(context.Context, any) (any, error) { return struct{}{}, nil })
+	switch status.Code(err) {
+	case codes.OK:
+		return tokentest.Accepted
+	case codes.Unauthenticated, codes.PermissionDenied:
+		return tokentest.Refused
+	}
+	return tokentest.Broken
 }
 
 // service serves h on a port of its own.
