@@ -14,6 +14,7 @@ import (
 	"github.com/authd-project/authd/ratelimit"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/session"
+	"github.com/authd-project/authd/statuslist"
 	"github.com/authd-project/authd/token"
 )
 
@@ -71,6 +72,7 @@ func answersTo(err error) []rule {
 		{identity.ErrRoles, *badFields(fieldError{Field: "roles", Detail: reason(err, identity.ErrRoles)})},
 		{session.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such session."}},
 		{identity.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such user."}},
+		{statuslist.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such status list."}},
 		{identity.ErrReadOnly, refusal{
 			status: http.StatusForbidden, code: codeForbidden, detail: "The users are kept in a file that authd only reads. Change it there.",
 		}},
@@ -89,6 +91,7 @@ func answersTo(err error) []rule {
 		{keys.ErrStale, unavailable("The leader changed meanwhile. Repeat the request.")},
 		{keys.ErrUnavailable, unavailable("The keys are not at hand.")},
 		{token.ErrUnavailable, unavailable("It cannot be told at the moment whether the token is valid.")},
+		{statuslist.ErrUnavailable, unavailable("The status list cannot be made at the moment.")},
 		{context.DeadlineExceeded, unavailable("It took too long.")},
 		{context.Canceled, unavailable("The request was abandoned.")},
 	}

@@ -80,23 +80,28 @@ type metadata struct {
 	Revocation         string   `json:"revocation_endpoint"`
 	RevocationAuth     []string `json:"revocation_endpoint_auth_methods_supported"`
 	DPoPAlgorithms     []string `json:"dpop_signing_alg_values_supported"`
-	RevocationFeed     string   `json:"revocation_feed_uri"` // an extension: where the middleware follows the set
+	RevocationFeed     string   `json:"revocation_feed_uri"`                        // an extension: where the middleware follows the set
+	StatusLists        string   `json:"status_list_aggregation_endpoint,omitempty"` // draft-ietf-oauth-status-list-21 section 9.1
 	ServiceDescription string   `json:"service_documentation"`
 }
 
 func newMetadata(c PublicConfig) (*document, error) {
 	basic := []string{"client_secret_basic"}
 	at := func(path string) string { return strings.TrimSuffix(c.Issuer, "/") + path }
+	statusLists, statusClaim := "", []string(nil)
+	if c.StatusLists != nil {
+		statusLists, statusClaim = at(pathStatusLists), []string{"status"}
+	}
 	body, err := json.MarshalIndent(metadata{
 		Issuer: c.Issuer, JWKSURI: at(pathJWKS),
 		ResponseTypes: []string{"none"}, SubjectTypes: []string{"public"}, Algorithms: c.Algorithms, Scopes: c.Scopes,
-		Claims: []string{
+		Claims: append([]string{
 			"iss", "sub", "aud", "exp", "iat", "jti", "sid", "client_id", "scope", "auth_time", "amr", "acr", "roles", "cnf",
-		},
+		}, statusClaim...),
 		Introspection: at(pathIntrospect), IntrospectionAuth: basic,
 		Revocation: at(pathRevoke), RevocationAuth: basic,
 		DPoPAlgorithms: c.DPoP.Algorithms(),
-		RevocationFeed: at(pathRevocations), ServiceDescription: at(pathOpenAPI),
+		RevocationFeed: at(pathRevocations), StatusLists: statusLists, ServiceDescription: at(pathOpenAPI),
 	}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encoding the metadata: %w", err)

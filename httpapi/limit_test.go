@@ -47,6 +47,7 @@ func TestRoutesAreLimited(t *testing.T) {
 		{"sessions", request{method: "GET", path: "/v1/sessions", bearer: g.AccessToken}, 200},
 		{"verify", request{method: "GET", path: "/v1/verify", bearer: g.AccessToken}, 200},
 		{"revocations", request{method: "GET", path: "/v1/revocations?after=nonsense"}, 400},
+		{"statuslists", request{method: "GET", path: "/v1/statuslists"}, 404},
 		{"introspect", request{method: "POST", path: "/oauth2/introspect", basic: true, form: "token=x"}, 200},
 		{"revoke", request{method: "POST", path: "/oauth2/revoke", basic: true, form: "token=x"}, 200},
 		{"jwks", request{method: "GET", path: "/.well-known/jwks.json"}, 200},

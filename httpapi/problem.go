@@ -34,6 +34,7 @@ const (
 	codeBusy               = "busy"
 	codeRateLimited        = "rate_limited"
 	codeTooManyAttempts    = "too_many_attempts"
+	codeNotImplemented     = "not_implemented"
 	codeInternal           = "internal"
 )
 

@@ -22,6 +22,7 @@ const (
 	pathRevoke      = "/oauth2/revoke"
 	pathRevocations = "/v1/revocations"
 	pathOpenAPI     = "/openapi.yaml"
+	pathStatusLists = "/v1/statuslists"
 )
 
 // PublicConfig configures the public listener.
@@ -50,10 +51,12 @@ type PublicConfig struct {
 	Mirror      RevocationMirror // required
 	// Feed serves GET /v1/revocations; see the package revocation/httpfeed. Required. It lifts the server's time limits
 	// from its streams itself; the context of its requests ends when the server drains.
-	Feed http.Handler
 	// DPoP checks the proofs of clients that bind their tokens to a key. By default used proofs are remembered in memory and
 	// no nonces are asked for.
 	DPoP *dpop.Verifier
+	Feed http.Handler
+	// StatusLists publishes the status of tokens under /v1/statuslists; nil where tokens have none.
+	StatusLists StatusLists
 	// Accounts lets /v1/me tell the user's present name; nil leaves the name out.
 	Accounts Accounts
 
@@ -157,6 +160,8 @@ func (p *public) routes() []*route {
 
 		{method: http.MethodGet, path: "/v1/verify", limit: "verify", handle: p.forwardAuth, quiet: true, proxy: true},
 		{method: http.MethodGet, path: pathRevocations, limit: "revocations", handle: p.feed, noHead: true},
+		{method: http.MethodGet, path: pathStatusLists, limit: "statuslists", handle: p.statusLists, quiet: true},
+		{method: http.MethodGet, path: pathStatusLists + "/:id", limit: "statuslists", handle: p.statusList, quiet: true},
 		{method: http.MethodPost, path: pathIntrospect, limit: "introspect", client: p.clientID, handle: p.introspect, quiet: true, oauth: true},
 		{method: http.MethodPost, path: pathRevoke, limit: "revoke", client: p.clientID, handle: p.revoke, changes: true, oauth: true},
 

@@ -11,6 +11,7 @@ import (
 	"github.com/authd-project/authd/ratelimit"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/session"
+	"github.com/authd-project/authd/statuslist"
 	"github.com/authd-project/authd/token"
 )
 
@@ -37,6 +38,14 @@ type Verifier interface {
 	VerifyBound(ctx context.Context, raw, thumbprint string, revocations revocation.Checker) (*token.Claims, error)
 	// VerifyUnproved takes bound tokens too, only to tell what they say or to end them.
 	VerifyUnproved(ctx context.Context, raw string, revocations revocation.Checker) (*token.Claims, error)
+}
+
+// StatusLists publishes the status of tokens; see [statuslist.Publisher].
+type StatusLists interface {
+	// List returns a list that is ready to be sent, or an error that wraps statuslist.ErrNotFound.
+	List(ctx context.Context, name string) (*statuslist.Published, error)
+	// URIs returns where all lists are.
+	URIs(ctx context.Context) ([]string, error)
 }
 
 // Logins limits failed logins; see [ratelimit.LoginGuard]. Each attempt that Before allows is settled by exactly one of the

@@ -42,6 +42,7 @@ type app struct {
 	reports       keys.Reports // what verifiers say they hold; nil when nobody asks
 	leadership    *election.Observer
 	mirror        *revocation.Mirror
+	statusLists   httpapi.StatusLists // nil where tokens have no status
 	limits        limits
 	jobs          []func(context.Context) error // each runs until its context ends
 	storeChecks   []httpapi.Check               // of the stores, for readiness
@@ -82,7 +83,11 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if err := a.openKeys(policy, st.revocations); err != nil {
 		return nil, err
 	}
-	sessions, err := a.openSessions(issuer, st)
+	status, err := a.openStatusLists(issuer, file)
+	if err != nil {
+		return nil, err
+	}
+	sessions, err := a.openSessions(issuer, st, status)
 	if err != nil {
 		return nil, err
 	}
@@ -110,9 +115,9 @@ func (a *app) openFile() (*boltfile.File, error) {
 	return file, nil
 }
 
-func (a *app) openSessions(issuer string, st stores) (*session.Service, error) {
+func (a *app) openSessions(issuer string, st stores, status token.StatusAllocator) (*session.Service, error) {
 	issuerOf, err := token.NewIssuer(token.IssuerConfig{
-		Issuer: issuer, Audience: a.cfg.Audience, TTL: a.cfg.AccessTTL, Keys: a.view,
+		Issuer: issuer, Audience: a.cfg.Audience, TTL: a.cfg.AccessTTL, Keys: a.view, Status: status,
 	})
 	if err != nil {
 		return nil, err
@@ -139,8 +144,9 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 		Issuer: issuer, Algorithms: token.Algorithms(), Clients: clients, Scopes: a.cfg.Scopes, RefreshLife: a.cfg.SessionIdle,
 		RateLimits: a.limits.routes, Logins: a.limits.logins,
 		Sessions: sessions, Verifier: verifier, Keys: a.view, Revocations: revocations, Mirror: a.mirror,
-		Feed:     httpfeed.NewHandler(a.feedConfig()),
-		Accounts: a.users, TrustedProxies: proxies, Metrics: a.metrics, Log: a.log,
+		Feed:        httpfeed.NewHandler(a.feedConfig()),
+		StatusLists: a.statusLists,
+		Accounts:    a.users, TrustedProxies: proxies, Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Connections: a.cfg.MaxConnections, Drain: a.cfg.DrainTimeout},
 	})
 	return err

@@ -27,6 +27,7 @@ type Config struct {
 	LimitConfig
 	UsersConfig
 	ExtAuthzConfig
+	StatusListConfig
 
 	Listen, AdminListen string
 	Issuer              string
@@ -109,6 +110,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	c.LimitConfig.bind(fs)
 	c.UsersConfig.bind(fs)
 	c.ExtAuthzConfig.bind(fs)
+	c.StatusListConfig.bind(fs)
 }
 
 // defaultData follows the XDG base directory specification, so that every command finds the same folder.
@@ -126,6 +128,7 @@ func defaultData() string {
 // complete fills the settings whose defaults follow from others. The default issuer is known only once the listener is
 // bound, as the port may be 0.
 func (c *Config) complete() {
+	c.StatusListConfig.complete(c.AccessTTL)
 	c.completeCluster()
 	if c.KEKFile == "" && !c.shared() {
 		c.KEKFile = filepath.Join(c.Data, "kek")
@@ -175,6 +178,7 @@ func (c *Config) Validate() error {
 		require(c.DrainTimeout > 0, "drain-timeout %v: must be above 0", c.DrainTimeout),
 		require(!c.Demo || loopback(c.Listen) && loopback(c.AdminListen), "demo: listen and admin-listen must be on loopback, as its passwords are published"),
 	}
+	problems = append(problems, c.StatusListConfig.validate(c.AccessTTL)...)
 	_, err := c.oauthClients()
 	problems = append(problems, err)
 	_, err = c.trustedProxies()
