@@ -140,9 +140,13 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 	if err != nil {
 		return err
 	}
+	proofs, err := a.openProofs()
+	if err != nil {
+		return err
+	}
 	a.public, err = httpapi.NewPublic(httpapi.PublicConfig{
 		Issuer: issuer, Algorithms: token.Algorithms(), Clients: clients, Scopes: a.cfg.Scopes, RefreshLife: a.cfg.SessionIdle,
-		RateLimits: a.limits.routes, Logins: a.limits.logins,
+		RateLimits: a.limits.routes, Logins: a.limits.logins, DPoP: proofs,
 		Sessions: sessions, Verifier: verifier, Keys: a.view, Revocations: revocations, Mirror: a.mirror,
 		Feed:        httpfeed.NewHandler(a.feedConfig()),
 		StatusLists: a.statusLists,

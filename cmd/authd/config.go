@@ -27,6 +27,7 @@ type Config struct {
 	LimitConfig
 	UsersConfig
 	ExtAuthzConfig
+	DPoPConfig
 	StatusListConfig
 
 	Listen, AdminListen string
@@ -109,6 +110,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	c.ClusterConfig.bind(fs)
 	c.LimitConfig.bind(fs)
 	c.UsersConfig.bind(fs)
+	c.DPoPConfig.bind(fs)
 	c.ExtAuthzConfig.bind(fs)
 	c.StatusListConfig.bind(fs)
 }
@@ -173,6 +175,7 @@ func (c *Config) Validate() error {
 		c.validateCluster(),
 		c.LimitConfig.validate(),
 		c.ExtAuthzConfig.validate(),
+		c.DPoPConfig.validate(),
 		require(c.HashPool >= 0, "hash-pool %d: must not be negative", c.HashPool),
 		require(c.MaxConnections > 0, "max-connections %d: must be above 0", c.MaxConnections),
 		require(c.DrainTimeout > 0, "drain-timeout %v: must be above 0", c.DrainTimeout),
