@@ -284,13 +284,16 @@ func plainDetail(err error) string {
 		return "nothing wrong"
 	}
 	text := err.Error()
-	for _, prefix := range []string{token.ErrMalformed.Error(), token.ErrInvalid.Error(), token.ErrUnavailable.Error()} {
+	for _, prefix := range []string{revokedPrefix(), token.ErrMalformed.Error(), token.ErrInvalid.Error(), token.ErrUnavailable.Error()} {
 		if rest, cut := strings.CutPrefix(text, prefix+": "); cut {
 			return rest
 		}
 	}
 	return text
 }
+
+// revokedPrefix is what stands before the axis in the answer of a mirror.
+func revokedPrefix() string { return token.ErrRevoked.Error() + ": " + revocation.ErrRevoked.Error() }
 
 // keyDetail tells why a key is not there: it may be another issuer's, or one whose time is over.
 func keyDetail(f token.Finding, e token.Explanation, key *adminapi.TokenKey) string {

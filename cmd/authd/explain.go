@@ -155,7 +155,7 @@ func besides(e adminapi.Explanation) (rows [][]string) {
 		detail := ""
 		switch {
 		case s.EndedAt != nil:
-			detail = "ended " + instant(s.EndedAt, e.At)
+			detail = instant(s.EndedAt, e.At)
 		case s.IdleUntil != nil:
 			detail = fmt.Sprintf("used %s; until %s if idle, %s at most",
 				instant(s.LastUsedAt, e.At), instant(s.IdleUntil, e.At), instant(s.AbsoluteUntil, e.At))
