@@ -166,7 +166,7 @@ func TestWritePage(t *testing.T) {
 			fmt.Fprintln(&table, row(t, size, share))
 		}
 	}
-	must(t, os.WriteFile(file, []byte(head+begin+table.String()+end+tail), 0o644)) //nolint:gosec // a page for everybody
+	must(t, os.WriteFile(file, []byte(head+begin+table.String()+end+tail), 0o644))
 }
 
 func row(t *testing.T, size int, share float64) string {

@@ -158,8 +158,8 @@ func TestCheckerRefuses(t *testing.T) {
 		"empty":              sends(""),
 		"other type":         func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(plain)) },
 		"500":                func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-		"redirect elsewhere": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://localhost:1/l", 302) },
-		"redirect for ever":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/l", 302) },
+		"redirect elsewhere": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://localhost:1/l", http.StatusFound) },
+		"redirect for ever":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/l", http.StatusFound) },
 	} {
 		s.answer(h)
 		if err := s.checker(t).Check(t.Context(), s.claims(0)); !errors.Is(err, revocation.ErrUnavailable) {
