@@ -16,5 +16,5 @@
 // a verifier of other tokens accepts some of "typ" and "missing", rightly so.
 //
 // A [Canary] shows whether a verifier follows the URLs that tokens bring along. [Run] asks a guarded [http.Handler] about
-// all cases; package documentation of a service's own tests may begin with it.
+// all cases, which makes one line of a service's own tests.
 package tokentest
