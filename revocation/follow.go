@@ -77,14 +77,15 @@ func (f *follower) next() (b Batch, more, lagged bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	h := &m.history
+	f.entries = f.entries[:0]
 	if !f.started {
 		f.cursor, f.started = h.after(f.position)
+		f.entries = m.early.appendTo(f.entries)
 	}
 	if !f.started || f.cursor < h.oldest() {
 		return Batch{}, true, true
 	}
-	f.entries = f.entries[:0]
-	for f.cursor < h.next && len(f.entries) < page {
+	for n := 0; f.cursor < h.next && n < page; n++ {
 		c := h.at(f.cursor)
 		f.cursor++
 		if c.entry.Kind != 0 {

@@ -233,3 +233,32 @@ func TestProofComesWithTheLastPage(t *testing.T) {
 		t.Errorf("%d pages, vouched as of %v", pages, d.vouched)
 	}
 }
+
+// An entry that a mirror was told early, and that its feed then brings in the snapshot of a new epoch, reaches also the
+// follower that had come with a position beyond it.
+func TestFollowerLearnsWhatCameEarly(t *testing.T) {
+	clock := func() time.Time { return time.Unix(1<<31, 0) }
+	m := NewMirror(MirrorConfig{Now: clock})
+	lost := Entry{Kind: Session, ID: ID{1}, Expires: 1<<31 + 600}
+	m.Merge(lost)
+	d := &downstream{set: map[ID]Entry{}, position: Position{"epoch1", 0}}
+	d.join(m)
+	for _, b := range []Batch{
+		{Position: Position{"epoch1", 0}, AsOf: clock().Add(-time.Second)},
+		{Entries: []Entry{lost}}, // of the snapshot
+		{Position: Position{"epoch2", 0}, AsOf: clock()},
+	} {
+		if err := m.apply(b); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.catchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !d.vouched.Equal(clock()) || d.set[lost.ID].Expires != lost.Expires {
+		t.Errorf("proof as of %v, holding %v", d.vouched, d.set)
+	}
+	if err := m.apply(Batch{Entries: []Entry{lost}, Position: Position{"epoch2", 1}, AsOf: clock()}); err != nil || len(m.early) != 0 {
+		t.Errorf("still told early: %v (%v)", m.early, err)
+	}
+}

@@ -51,6 +51,7 @@ type Mirror struct {
 
 	mu      sync.Mutex // orders changes: what is in history is in set, what asOf vouches for is in both
 	history history
+	early   early
 	swept   time.Time // when the set was last compacted
 	// forgotten is the latest floor so far, in Unix seconds: entries that expire at or before it may be gone. Should
 	// the clock be set back beyond it, their tokens would live again, so everything is read again.
@@ -139,6 +140,7 @@ func (m *Mirror) Merge(entries ...Entry) {
 	now := m.cfg.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.early.add(m.set, entries)
 	m.merge(entries, now, false)
 	m.changed.Ring()
 }
@@ -166,6 +168,9 @@ func (m *Mirror) apply(b Batch) error {
 	// elsewhere with a position may lack it: all that lies between two positions is remembered.
 	positioned := b.Position != Position{}
 	m.history.reach(b.Position, m.merge(b.Entries, now, positioned))
+	if positioned {
+		m.early.heard(b.Entries)
+	}
 	m.prove(b.AsOf, now)
 	m.sweep(now)
 	return nil
@@ -214,6 +219,7 @@ func (m *Mirror) sweep(now time.Time) {
 	if now.Sub(m.swept) >= sweepEvery {
 		m.swept = now
 		m.set.Compact(floorAt(now))
+		m.early.forget(floorAt(now))
 	}
 }
 
