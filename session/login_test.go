@@ -177,6 +177,32 @@ func TestLoginInTheSecondOfACutoff(t *testing.T) {
 	}
 }
 
+// A login in the second of a cut-off is stamped with it. The next cut-off of that second, on another axis, ends it all the
+// same.
+func TestCutoffsOfOneSecond(t *testing.T) {
+	for name, last := range map[string]func(w *world) error{
+		"client":     func(w *world) error { return w.service.EndClient(w.Context(), "web") },
+		"everything": func(w *world) error { return w.service.EndEverything(w.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for _, cutOff := range []func() error{
+				func() error { return w.service.EndSubject(w.Context(), "sub-alice") },
+				func() error { return w.service.EndClient(w.Context(), "another") },
+			} {
+				if err := cutOff(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			g := w.login("alice")
+			if err := last(w); err != nil {
+				t.Fatal(err)
+			}
+			w.wantDead(g)
+		})
+	}
+}
+
 func TestLogsHoldNoSecret(t *testing.T) {
 	w := newWorld(t)
 	g := w.login("alice")
