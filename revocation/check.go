@@ -73,6 +73,10 @@ func age(t, now time.Time) time.Duration {
 // there is none. An issuer stamps "iat" not below it.
 func (m *Mirror) NotBefore(subject, client ID) int64 { return m.set.NotBefore(subject, client) }
 
+// LatestCutoff returns the latest cut-off that the mirror ever held, on any axis and of anybody, in Unix seconds; zero when
+// there was none. No token is stamped beyond it on account of a cut-off.
+func (m *Mirror) LatestCutoff() int64 { return m.set.LatestCutoff() }
+
 // Status is what a mirror says about itself.
 type Status struct {
 	Position Position     // reached in the feed; zero before the first batch

@@ -18,6 +18,7 @@ type Set struct {
 	seed       [2]uint64
 	tables     [Everything]atomic.Pointer[table] // by kind; nil where there is nothing
 	everything atomic.Uint64                     // times of the entry of kind Everything, zero when there is none
+	latest     atomic.Int64                      // of all cut-offs that were ever merged
 	mu         sync.Mutex                        // held by whoever writes
 }
 
@@ -43,6 +44,7 @@ func (s *Set) Merge(e Entry, floor int64) (joined Entry, changed bool) {
 		v, changed = s.writable(e.Kind, floor).merge(hash(s.seed, hi, lo), hi, lo, timesOf(e))
 	}
 	e.NotBefore, e.Expires = v.notBefore(), v.expires()
+	s.latest.Store(max(s.latest.Load(), e.NotBefore))
 	return e, changed
 }
 
@@ -134,6 +136,9 @@ func (s *Set) Entry(k Kind, id ID) (e Entry, held bool) {
 	}
 	return Entry{Kind: k, ID: id, NotBefore: v.notBefore(), Expires: v.expires()}, v != 0
 }
+
+// LatestCutoff returns the latest cut-off of all that were ever in the set, in Unix seconds; zero when there was none.
+func (s *Set) LatestCutoff() int64 { return s.latest.Load() }
 
 func (s *Set) find(k Kind, id *ID) times {
 	if t := s.tables[k].Load(); t != nil {

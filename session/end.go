@@ -170,12 +170,12 @@ func (s *Service) endSubject(ctx context.Context, subject string, ids ...ID) err
 
 // cutOffSessions revokes what was issued until now and keeps the entry until the last session it can hit is over.
 //
-// Cut-offs are whole seconds, and tokens issued after one in the same second are stamped with it. A second cut-off of that
-// second must hit those too, so it goes one beyond what is known.
+// Cut-offs are whole seconds, and tokens issued after one in the same second are stamped with it. Another cut-off of that
+// second, on whatever axis, must hit those too, so it goes one beyond all that are known. (That of a subject need not, as
+// it names the sessions one by one; nor may it, or users could push the cut-offs ahead of the clock.)
 func (s *Service) cutOffSessions(ctx context.Context, e revocation.Entry) error {
 	now := s.now()
-	known := s.mirror.NotBefore(revocation.ID{}, e.ID) // no subject has the zero ID
-	e.NotBefore = max(revocation.Cutoff(now), known+1)
+	e.NotBefore = max(revocation.Cutoff(now), s.mirror.LatestCutoff()+1)
 	e.Expires = s.tokensDead(now.Add(s.limits.Absolute))
 	return s.revoke(ctx, nil, e)
 }

@@ -35,5 +35,7 @@ type Mirror interface {
 	// NotBefore returns the latest cut-off, in Unix seconds, that applies to tokens of this subject and client; zero when
 	// there is none.
 	NotBefore(subject, client revocation.ID) int64
+	// LatestCutoff returns the latest cut-off of all that are known, on any axis and of anybody; zero when there is none.
+	LatestCutoff() int64
 	revocation.Checker
 }
