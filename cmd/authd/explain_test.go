@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/authd-project/authd/httpapi/adminapi"
 	"github.com/authd-project/authd/internal/testenv"
