@@ -199,7 +199,9 @@ func testLeader(_ *testing.T, h *harness) {
 		}
 	}
 	c.stop()
-	h.awaitEnd(c)
+	if err := h.awaitEnd(c); err != nil {
+		h.Errorf("Lead: %v", err)
+	}
 	for _, o := range observers {
 		h.awaitLeader(o, "")
 	}
