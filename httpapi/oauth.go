@@ -213,7 +213,7 @@ func (p *public) introspectRefresh(ctx context.Context, raw string) (introspecti
 	answer := introspection{
 		Active: true, TokenUse: "refresh_token", Issuer: p.cfg.Issuer,
 		Subject: s.Subject, Username: s.Username, ExpiresAt: expires.Unix(), IssuedAt: s.LastUsedAt.Unix(),
-		AuthTime: s.CreatedAt.Unix(), SessionID: s.ID.String(), ClientID: s.ClientID, Scope: s.Scope, AMR: s.AMR,
+		AuthTime: s.AuthTime.Unix(), SessionID: s.ID.String(), ClientID: s.ClientID, Scope: s.Scope, AMR: s.AMR,
 	}
 	answer.bind(s.KeyThumbprint)
 	return answer, nil
