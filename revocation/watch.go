@@ -84,6 +84,9 @@ func (m *Mirror) serveWatches(ctx context.Context) {
 
 // endWatches ends those whose token would no longer pass, and tells when to look again; zero is when woken.
 func (m *Mirror) endWatches() time.Duration {
+	if m.Watching() == 0 {
+		return 0
+	}
 	now := m.cfg.Now()
 	for w := m.watchers.expired(now); w != nil; w = m.watchers.expired(now) {
 		w.Ended(ErrExpired)
