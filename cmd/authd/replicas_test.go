@@ -159,7 +159,13 @@ func (r *replicas) without(gone *server) (left []*server) {
 
 func (s *server) jwks(t *testing.T) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/.well-known/jwks.json", nil)
+	return s.get(t, "/.well-known/jwks.json")
+}
+
+// get returns what anybody may read.
+func (s *server) get(t *testing.T, path string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +176,7 @@ func (s *server) jwks(t *testing.T) string {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("JWKS: %s, %v", resp.Status, err)
+		t.Fatalf("%s: %s, %v", path, resp.Status, err)
 	}
 	return string(body)
 }

@@ -172,20 +172,7 @@ func TestStatusListsInRedis(t *testing.T) {
 func published(t *testing.T, ring token.VerificationKeys, s *server, ref token.StatusReference) statuslist.Status {
 	t.Helper()
 	_, name, _ := strings.Cut(ref.URI, "/v1/statuslists/")
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/v1/statuslists/"+name, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("list: %d, %v", resp.StatusCode, err)
-	}
-	list, err := statuslist.Open(t.Context(), ring, string(raw), statuslist.Limits{TokenBytes: 1 << 20, ListBytes: 1 << 20})
+	list, err := statuslist.Open(t.Context(), ring, s.get(t, "/v1/statuslists/"+name), statuslist.Limits{TokenBytes: 1 << 20, ListBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
