@@ -78,9 +78,9 @@ func (r *leader) awaitEnd(t *testing.T) span {
 func TestCutOffLeader(t *testing.T) {
 	addr := testenv.Redis(t)
 	proxy := testenv.NewProxy(t, addr)
-	cutOff := newLock(t, connect(t, proxy.Addr), "cut off")
+	cutOff := newLock(t, testenv.ConnectRedis(t, proxy.Addr), "cut off")
 	first, _ := run(t, cutOff)
-	second := campaign(t, newLock(t, connect(t, addr), "second"))
+	second := campaign(t, newLock(t, testenv.ConnectRedis(t, addr), "second"))
 	proxy.Swallow()
 	cut := time.Now()
 	old, began := first.awaitEnd(t), second.awaitBegin(t)
@@ -115,7 +115,7 @@ func (r *leader) stays(t *testing.T) {
 // A server that hangs ends the leadership in time. Once it goes on somebody leads again, one at a time.
 func TestFrozenServer(t *testing.T) {
 	server := testenv.NewRedis(t)
-	first, _ := run(t, newLock(t, connect(t, server.Addr), "first"))
+	first, _ := run(t, newLock(t, testenv.ConnectRedis(t, server.Addr), "first"))
 	server.Freeze()
 	frozen := time.Now()
 	if worked := first.awaitEnd(t).ended.Sub(frozen); worked >= lease {
@@ -130,8 +130,8 @@ func TestFrozenServer(t *testing.T) {
 // next renewal; what it writes until then is the fence's business.
 func TestForgottenLease(t *testing.T) {
 	addr := testenv.Redis(t)
-	admin := connect(t, addr)
-	first, _ := run(t, newLock(t, connect(t, addr), "first"))
+	admin := testenv.ConnectRedis(t, addr)
+	first, _ := run(t, newLock(t, testenv.ConnectRedis(t, addr), "first"))
 	if err := admin.Set(t.Context(), "authd:election:{authd}", "another\nRANDOM", lease).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestForgottenLease(t *testing.T) {
 
 // A leader that ends in order leaves no lease behind for others to wait for.
 func TestGivesUp(t *testing.T) {
-	client := connect(t, testenv.Redis(t))
+	client := testenv.ConnectRedis(t, testenv.Redis(t))
 	failure := errors.New("on purpose")
 	err := newLock(t, client, "a").Lead(t.Context(), func(ctx context.Context) error {
 		if left := client.PTTL(ctx, "authd:election:{authd}").Val(); left <= 0 || left > lease {
@@ -165,8 +165,8 @@ func TestGivesUp(t *testing.T) {
 // A leader that renews is not replaced, however many leases pass.
 func TestRenews(t *testing.T) {
 	addr := testenv.Redis(t)
-	first, _ := run(t, newLock(t, connect(t, addr), "first"))
-	second := campaign(t, newLock(t, connect(t, addr), "second"))
+	first, _ := run(t, newLock(t, testenv.ConnectRedis(t, addr), "first"))
+	second := campaign(t, newLock(t, testenv.ConnectRedis(t, addr), "second"))
 	select {
 	case s := <-first.spans:
 		t.Errorf("the leadership ended after %v", s.ended.Sub(s.began))

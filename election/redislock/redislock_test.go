@@ -3,8 +3,6 @@ package redislock_test
 import (
 	"context"
 	"errors"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,47 +20,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // lease is short, and long enough that a busy machine does not lose it.
 const lease = time.Second
 
-func connect(t testing.TB, addr string) *redis.Client {
-	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
-	t.Cleanup(func() { _ = client.Close() })
-	return client
-}
-
-// restricted connects as a user with only the rights that the package comment lists.
-func restricted(t testing.TB, addr string) *redis.Client {
-	t.Helper()
-	rules := append([]any{"ACL", "SETUSER", "elector", "on", ">secret", "resetkeys", "-@all"}, aclRules(t)...)
-	if err := connect(t, addr).Do(t.Context(), rules...).Err(); err != nil {
-		t.Fatal(err)
-	}
-	client := redis.NewClient(&redis.Options{
-		Addr: addr, Username: "elector", Password: "secret", ContextTimeoutEnabled: true,
-	})
-	t.Cleanup(func() { _ = client.Close() })
-	return client
-}
-
-// aclRules are the rights that the package comment lists.
-func aclRules(t testing.TB) []any {
-	t.Helper()
-	doc, err := os.ReadFile("doc.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(doc)) {
-		if rest, found := strings.CutPrefix(line, "//\t~"); found {
-			var rules []any
-			for _, rule := range strings.Fields("~" + rest) {
-				rules = append(rules, rule)
-			}
-			return rules
-		}
-	}
-	t.Fatal("the package comment lists no rights")
-	return nil
-}
-
 func newLock(t testing.TB, client redis.UniversalClient, identity string) *redislock.Lock {
 	t.Helper()
 	l, err := redislock.New(redislock.Config{Client: client, Identity: identity, Lease: lease})
@@ -74,20 +31,20 @@ func newLock(t testing.TB, client redis.UniversalClient, identity string) *redis
 
 // With only the rights that the package comment lists.
 func TestLock(t *testing.T) {
-	admin := connect(t, testenv.Redis(t))
+	admin := testenv.ConnectRedis(t, testenv.Redis(t))
 	electiontest.Run(t, func(t *testing.T) electiontest.Backend {
 		if err := admin.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
 		return electiontest.Backend{Lease: lease, Candidate: func(identity string) election.Elector {
-			return newLock(t, restricted(t, admin.Options().Addr), identity)
+			return newLock(t, testenv.RestrictedRedis(t, admin.Options().Addr), identity)
 		}}
 	})
 }
 
 // Elections of other names do not disturb each other.
 func TestNames(t *testing.T) {
-	client := connect(t, testenv.Redis(t))
+	client := testenv.ConnectRedis(t, testenv.Redis(t))
 	for _, name := range []string{"a", "b"} {
 		l, err := redislock.New(redislock.Config{Client: client, Name: name, Identity: name})
 		if err != nil {
@@ -98,7 +55,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestUnavailable(t *testing.T) {
-	l := newLock(t, connect(t, "127.0.0.1:1"), "a")
+	l := newLock(t, testenv.ConnectRedis(t, "127.0.0.1:1"), "a")
 	if holder, _, err := l.Leader(t.Context()); !errors.Is(err, redislock.ErrUnavailable) || holder != "" {
 		t.Errorf("leader %q, %v; want ErrUnavailable", holder, err)
 	}
@@ -114,7 +71,7 @@ func TestUnavailable(t *testing.T) {
 }
 
 func TestNewRefusesBadConfigurations(t *testing.T) {
-	good := redislock.Config{Client: connect(t, "127.0.0.1:1"), Identity: "a"}
+	good := redislock.Config{Client: testenv.ConnectRedis(t, "127.0.0.1:1"), Identity: "a"}
 	if _, err := redislock.New(good); err != nil {
 		t.Fatal(err)
 	}

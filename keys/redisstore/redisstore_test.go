@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"net"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -24,47 +23,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testTimeout is generous, so that a busy machine is not taken for a broken server.
 const testTimeout = 10 * time.Second
-
-func connect(t testing.TB, addr string) *redis.Client {
-	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
-	t.Cleanup(func() { _ = client.Close() })
-	return client
-}
-
-// restricted connects as a user with only the rights that the package comment lists.
-func restricted(t testing.TB, addr string) *redis.Client {
-	t.Helper()
-	rules := append([]any{"ACL", "SETUSER", "keys", "on", ">secret", "resetkeys", "-@all"}, aclRules(t)...)
-	if err := connect(t, addr).Do(t.Context(), rules...).Err(); err != nil {
-		t.Fatal(err)
-	}
-	client := redis.NewClient(&redis.Options{
-		Addr: addr, Username: "keys", Password: "secret", ContextTimeoutEnabled: true,
-	})
-	t.Cleanup(func() { _ = client.Close() })
-	return client
-}
-
-// aclRules are the rights that the package comment lists.
-func aclRules(t testing.TB) []any {
-	t.Helper()
-	doc, err := os.ReadFile("doc.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(doc)) {
-		if rest, found := strings.CutPrefix(line, "//\t~"); found {
-			var rules []any
-			for _, rule := range strings.Fields("~" + rest) {
-				rules = append(rules, rule)
-			}
-			return rules
-		}
-	}
-	t.Fatal("the package comment lists no rights")
-	return nil
-}
 
 func newStore(t testing.TB, c Config) keys.Store {
 	t.Helper()
@@ -94,12 +52,12 @@ func testCell(t *testing.T, client *redis.Client) *cell {
 // With only the rights that the package comment lists.
 func TestStore(t *testing.T) {
 	addr := testenv.Redis(t)
-	admin, codec := connect(t, addr), keys.NewCodec(keys.GenerateKEK())
+	admin, codec := testenv.ConnectRedis(t, addr), keys.NewCodec(keys.GenerateKEK())
 	keystest.Run(t, func(t testing.TB) (keys.Store, func() keys.Store) {
 		if err := admin.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		client := restricted(t, addr)
+		client := testenv.RestrictedRedis(t, addr)
 		open := func() keys.Store { return newStore(t, Config{Client: client, Codec: codec}) }
 		return open(), open
 	})
@@ -126,9 +84,9 @@ func load(t *testing.T, s keys.Store) (keys.Ring, keys.Version) {
 // A server that has lost everything gets the ring back from whoever has it, whatever is asked of him first.
 func TestLostRingIsPutBack(t *testing.T) {
 	addr := testenv.Redis(t)
-	admin, codec := connect(t, addr), keys.NewCodec(keys.GenerateKEK())
+	admin, codec := testenv.ConnectRedis(t, addr), keys.NewCodec(keys.GenerateKEK())
 	s := newStore(t, Config{Client: admin, Codec: codec})
-	fresh := newStore(t, Config{Client: connect(t, addr), Codec: codec})
+	fresh := newStore(t, Config{Client: testenv.ConnectRedis(t, addr), Codec: codec})
 	for want := keys.Term(1); want <= 2; want++ {
 		if got := claim(t, s); got != want {
 			t.Fatalf("term %d, want %d", got, want)
@@ -149,10 +107,10 @@ func TestLostRingIsPutBack(t *testing.T) {
 // Of many that find the ring lost one puts it back, and the others see that it is there.
 func TestLostRingIsPutBackOnce(t *testing.T) {
 	addr := testenv.Redis(t)
-	admin, codec := connect(t, addr), keys.NewCodec(keys.GenerateKEK())
+	admin, codec := testenv.ConnectRedis(t, addr), keys.NewCodec(keys.GenerateKEK())
 	stores := make([]keys.Store, 8)
 	for i := range stores {
-		stores[i] = newStore(t, Config{Client: connect(t, addr), Codec: codec})
+		stores[i] = newStore(t, Config{Client: testenv.ConnectRedis(t, addr), Codec: codec})
 	}
 	claim(t, stores[0])
 	for range 10 {
@@ -174,7 +132,7 @@ func TestLostRingIsPutBackOnce(t *testing.T) {
 
 // A watch ends when the ring is lost, so that whoever follows it loads the ring and puts it back.
 func TestLossEndsWatch(t *testing.T) {
-	client := connect(t, testenv.Redis(t))
+	client := testenv.ConnectRedis(t, testenv.Redis(t))
 	s := newStore(t, Config{Client: client})
 	claim(t, s)
 	versions, err := s.Watch(t.Context())
@@ -200,7 +158,7 @@ func lose(t *testing.T, admin *redis.Client) {
 
 // An old sight of the ring is not put back, and not taken for an empty store either.
 func TestOldRingIsNotPutBack(t *testing.T) {
-	client := connect(t, testenv.Redis(t))
+	client := testenv.ConnectRedis(t, testenv.Redis(t))
 	now := time.Unix(1_700_000_000, 0)
 	s := newStore(t, Config{Client: client, ViewAge: time.Minute, Now: func() time.Time { return now }})
 	claim(t, s)
@@ -222,7 +180,7 @@ func TestOldRingIsNotPutBack(t *testing.T) {
 
 // As long as a watch sees that the ring has not changed, the sight of it does not age.
 func TestWatchKeepsSightFresh(t *testing.T) {
-	client := connect(t, testenv.Redis(t))
+	client := testenv.ConnectRedis(t, testenv.Redis(t))
 	now := time.Unix(1_700_000_000, 0)
 	s := newStore(t, Config{Client: client, ViewAge: time.Minute, Now: func() time.Time { return now }})
 	claim(t, s)
@@ -250,7 +208,7 @@ func TestUnconfirmed(t *testing.T) {
 	codec := keys.NewCodec(keys.GenerateKEK())
 	s := newStore(t, Config{Client: primary, Codec: codec, Replicas: 1, Timeout: testTimeout}) // a busy machine confirms late
 	claim(t, s)
-	if ring, _ := load(t, newStore(t, Config{Client: connect(t, replica.Addr), Codec: codec})); ring.Term != 1 {
+	if ring, _ := load(t, newStore(t, Config{Client: testenv.ConnectRedis(t, replica.Addr), Codec: codec})); ring.Term != 1 {
 		t.Errorf("the replica has %v after a confirmed claim", ring)
 	}
 	replica.Freeze()
@@ -267,7 +225,7 @@ func TestUnconfirmed(t *testing.T) {
 
 // A write whose answer was lost is sent again by the client, and finds itself done.
 func TestRepeatedWrite(t *testing.T) {
-	c := testCell(t, connect(t, testenv.Redis(t)))
+	c := testCell(t, testenv.ConnectRedis(t, testenv.Redis(t)))
 	for range 2 {
 		if written, now, err := c.write(t.Context(), "", "a", []byte("ring")); !written || now != "a" || err != nil {
 			t.Errorf("%v, now %q, %v; want it written", written, now, err)
@@ -280,7 +238,7 @@ func TestRepeatedWrite(t *testing.T) {
 
 // Answers may overtake each other: the ring that was asked for later is the newer one.
 func TestSightsOvertakeEachOther(t *testing.T) {
-	c := testCell(t, connect(t, "127.0.0.1:1"))
+	c := testCell(t, testenv.ConnectRedis(t, "127.0.0.1:1"))
 	now := time.Unix(1_700_000_000, 0)
 	c.see(sight{version: "new", at: now})
 	c.see(sight{version: "old", at: now.Add(-1)})
@@ -295,7 +253,7 @@ func TestUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	s := newStore(t, Config{Client: connect(t, l.Addr().String()), Timeout: 50 * time.Millisecond})
+	s := newStore(t, Config{Client: testenv.ConnectRedis(t, l.Addr().String()), Timeout: 50 * time.Millisecond})
 	for call, err := range map[string]error{
 		"Load":   errorOf2(s.Load(t.Context())),
 		"Claim":  errorOf(s.Claim(t.Context(), "a")),
@@ -309,7 +267,7 @@ func TestUnavailable(t *testing.T) {
 }
 
 func TestNewRefusesBadConfigurations(t *testing.T) {
-	good := Config{Client: connect(t, "127.0.0.1:1"), Codec: keys.NewCodec(keys.GenerateKEK())}
+	good := Config{Client: testenv.ConnectRedis(t, "127.0.0.1:1"), Codec: keys.NewCodec(keys.GenerateKEK())}
 	if _, err := New(good); err != nil {
 		t.Fatal(err)
 	}
@@ -343,7 +301,7 @@ func replicated(t *testing.T) (primary *redis.Client, replica *testenv.RedisServ
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	// A link that is up does not suffice: after a diskless sync the primary sends nothing before the first REPLCONF ACK.
-	primary = connect(t, addr)
+	primary = testenv.ConnectRedis(t, addr)
 	for conn := primary.Conn(); ; {
 		conn.Set(ctx, "in step", 1, 0)
 		conn.Del(ctx, "in step")

@@ -10,7 +10,7 @@ import (
 
 // BenchmarkLimiter is one round trip to a server on loopback; the bare round trip of a GET is beside it.
 func BenchmarkLimiter(b *testing.B) {
-	client := connect(b, testenv.Redis(b))
+	client := testenv.ConnectRedis(b, testenv.Redis(b))
 	b.Run("GET", func(b *testing.B) {
 		for b.Loop() {
 			client.Get(b.Context(), "nothing")

@@ -33,7 +33,7 @@ func TestUnavailable(t *testing.T) {
 }
 
 func TestScriptErrorIsUnavailable(t *testing.T) {
-	client := connect(t, testenv.Redis(t))
+	client := testenv.ConnectRedis(t, testenv.Redis(t))
 	l := newLimiter(t, client, "test", ratelimit.Policy{Algorithm: ratelimit.TokenBucket, Limit: 1, Window: time.Hour})
 	d, err := l.Allow(t.Context(), "key", 1)
 	if err != nil {
@@ -68,7 +68,7 @@ func TestNewRefusesBadConfigurations(t *testing.T) {
 	deaf := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
 	t.Cleanup(func() { _ = deaf.Close() })
 	good := redislimit.Config{
-		Client: connect(t, "127.0.0.1:1"), Name: "test",
+		Client: testenv.ConnectRedis(t, "127.0.0.1:1"), Name: "test",
 		Policy: ratelimit.Policy{Algorithm: ratelimit.FixedWindow, Limit: 1, Window: time.Second},
 	}
 	if _, err := redislimit.New(good); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -23,47 +22,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // testTimeout is generous, so that a busy machine is not taken for a broken server.
 const testTimeout = 10 * time.Second
 
-// restricted connects as a user with only the rights that the package comment lists.
-func restricted(t *testing.T, addr string) *redis.Client {
-	t.Helper()
-	rules := append([]any{"ACL", "SETUSER", "limiter", "on", ">secret", "resetkeys", "-@all"}, aclRules(t)...)
-	if err := connect(t, addr).Do(t.Context(), rules...).Err(); err != nil {
-		t.Fatal(err)
-	}
-	client := redis.NewClient(&redis.Options{
-		Addr: addr, Username: "limiter", Password: "secret", ContextTimeoutEnabled: true,
-	})
-	t.Cleanup(func() { _ = client.Close() })
-	return client
-}
-
-// aclRules are the rights that the package comment lists.
-func aclRules(t *testing.T) []any {
-	t.Helper()
-	doc, err := os.ReadFile("doc.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(doc)) {
-		if rest, found := strings.CutPrefix(line, "//\t~"); found {
-			var rules []any
-			for _, rule := range strings.Fields("~" + rest) {
-				rules = append(rules, rule)
-			}
-			return rules
-		}
-	}
-	t.Fatal("the package comment lists no rights")
-	return nil
-}
-
-func connect(t testing.TB, addr string) *redis.Client {
-	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
-	t.Cleanup(func() { _ = client.Close() })
-	return client
-}
-
 func newLimiter(t *testing.T, client redis.UniversalClient, name string, p ratelimit.Policy) *redislimit.Limiter {
 	t.Helper()
 	l, err := redislimit.New(redislimit.Config{Client: client, Name: name, Policy: p, Timeout: testTimeout})
@@ -74,7 +32,7 @@ func newLimiter(t *testing.T, client redis.UniversalClient, name string, p ratel
 }
 
 func TestLimiter(t *testing.T) {
-	client := connect(t, testenv.Redis(t))
+	client := testenv.ConnectRedis(t, testenv.Redis(t))
 	ratelimittest.Run(t, func(t *testing.T, p ratelimit.Policy) (ratelimit.Limiter, func(time.Duration)) {
 		t.Helper()
 		flush(t, client)
@@ -85,7 +43,7 @@ func TestLimiter(t *testing.T) {
 // With only the rights that the package comment lists.
 func TestLimiterAsRestrictedUser(t *testing.T) {
 	addr := testenv.Redis(t)
-	admin, client := connect(t, addr), restricted(t, addr)
+	admin, client := testenv.ConnectRedis(t, addr), testenv.RestrictedRedis(t, addr)
 	ratelimittest.Run(t, func(t *testing.T, p ratelimit.Policy) (ratelimit.Limiter, func(time.Duration)) {
 		t.Helper()
 		flush(t, admin)
@@ -99,7 +57,7 @@ func TestLimiterAsRestrictedUser(t *testing.T) {
 // In a cluster a script may touch only keys of one slot, and it goes to the node that has it.
 func TestLimiterInCluster(t *testing.T) {
 	addr := testenv.Redis(t, "--cluster-enabled", "yes")
-	node := connect(t, addr)
+	node := testenv.ConnectRedis(t, addr)
 	if err := node.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +88,7 @@ func awaitCluster(t *testing.T, node *redis.Client) {
 }
 
 func TestAddresses(t *testing.T) {
-	client := connect(t, testenv.Redis(t))
+	client := testenv.ConnectRedis(t, testenv.Redis(t))
 	ratelimittest.RunAddresses(t, func(t *testing.T) (ratelimit.KnownAddresses, func(time.Duration)) {
 		t.Helper()
 		flush(t, client)
@@ -142,7 +100,7 @@ func TestAddresses(t *testing.T) {
 // Two processes share one account's budget and known addresses, with only the rights that the package comment lists.
 func TestLoginGuard(t *testing.T) {
 	addr := testenv.Redis(t)
-	admin, client := connect(t, addr), restricted(t, addr)
+	admin, client := testenv.ConnectRedis(t, addr), testenv.RestrictedRedis(t, addr)
 	guard := func() *ratelimit.LoginGuard {
 		g, err := ratelimit.NewLoginGuard(ratelimit.LoginConfig{
 			Open: func(name string, p ratelimit.Policy) (ratelimit.Limiter, error) {
@@ -203,7 +161,7 @@ func newAddresses(t *testing.T, client redis.UniversalClient) *redislimit.Addres
 }
 
 func TestKeysExpire(t *testing.T) {
-	client := connect(t, testenv.Redis(t))
+	client := testenv.ConnectRedis(t, testenv.Redis(t))
 	for text, longest := range map[string]time.Duration{
 		"fixed-window 10/1h":           time.Hour,
 		"sliding-window 10/1h":         2 * time.Hour,
@@ -250,7 +208,7 @@ func wantExpiry(t *testing.T, client *redis.Client, longest time.Duration) (last
 }
 
 func TestLimitsAreToldApart(t *testing.T) {
-	client := connect(t, testenv.Redis(t))
+	client := testenv.ConnectRedis(t, testenv.Redis(t))
 	small := ratelimit.Policy{Algorithm: ratelimit.FixedWindow, Limit: 1, Window: time.Hour}
 	other := small
 	other.Window = 2 * time.Hour

@@ -17,7 +17,7 @@ import (
 func BenchmarkRefresh(b *testing.B) {
 	for _, clients := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			admin := connect(b, testenv.Redis(b))
+			admin := testenv.ConnectRedis(b, testenv.Redis(b))
 			client := redis.NewClient(&redis.Options{
 				Addr: admin.Options().Addr, PoolSize: clients, ContextTimeoutEnabled: true,
 			})

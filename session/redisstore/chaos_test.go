@@ -33,7 +33,7 @@ func witnessed(t *testing.T, replicas int, dial func() redis.UniversalClient) (w
 }
 
 func dialer(t *testing.T, addr string) func() redis.UniversalClient {
-	return func() redis.UniversalClient { return connect(t, addr) }
+	return func() redis.UniversalClient { return testenv.ConnectRedis(t, addr) }
 }
 
 func TestEverythingLost(t *testing.T) {
@@ -41,7 +41,7 @@ func TestEverythingLost(t *testing.T) {
 	server := testenv.NewRedis(t)
 	w, _ := witnessed(t, 0, dialer(t, server.Addr))
 	for step, disaster := range map[string]func(){
-		"flushed":              func() { flush(t, connect(t, server.Addr)) },
+		"flushed":              func() { flush(t, testenv.ConnectRedis(t, server.Addr)) },
 		"killed and restarted": func() { server.Kill(); w.Check("killed"); server.Restart() },
 	} {
 		w.MayForget()

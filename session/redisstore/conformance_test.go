@@ -14,8 +14,8 @@ import (
 // Two replicas of authd share the server, with only the rights that the package comment lists.
 func TestStore(t *testing.T) {
 	addr := testenv.Redis(t)
-	clients := []redis.UniversalClient{restricted(t, addr), restricted(t, addr)}
-	conform(t, connect(t, addr), clients)
+	clients := []redis.UniversalClient{testenv.RestrictedRedis(t, addr), testenv.RestrictedRedis(t, addr)}
+	conform(t, testenv.ConnectRedis(t, addr), clients)
 	if err := clients[0].Get(t.Context(), "other").Err(); err == nil || !strings.Contains(err.Error(), "NOPERM") {
 		t.Errorf("the user may read another key: %v", err)
 	}

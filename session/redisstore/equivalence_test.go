@@ -30,7 +30,7 @@ end}
 // The script computes exactly what session.Decide does, from any chain and at any time, to the microsecond. So all that
 // is tested of Decide holds for the script.
 func TestScriptEqualsDecide(t *testing.T) {
-	client := connect(t, testenv.Redis(t))
+	client := testenv.ConnectRedis(t, testenv.Redis(t))
 	store := newStore(t, Config{Client: client})
 	store.scripts.refresh = redis.NewScript(stoppedClock + refreshSource)
 	began := client.Time(t.Context()).Val()

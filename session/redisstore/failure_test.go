@@ -37,7 +37,7 @@ func refreshError(t *testing.T, s *Store, id session.ID) error {
 func TestUnavailable(t *testing.T) {
 	for name, addr := range map[string]string{"nobody listens": closedPort(t), "nobody answers": silentServer(t)} {
 		t.Run(name, func(t *testing.T) {
-			wantUnavailable(t, newStore(t, Config{Client: connect(t, addr), Timeout: 50 * time.Millisecond}), session.ID{1})
+			wantUnavailable(t, newStore(t, Config{Client: testenv.ConnectRedis(t, addr), Timeout: 50 * time.Millisecond}), session.ID{1})
 		})
 	}
 }
@@ -45,8 +45,8 @@ func TestUnavailable(t *testing.T) {
 // A server that hangs holds nobody for longer than the deadline, and once it goes on so does the store.
 func TestFrozenServer(t *testing.T) {
 	server := testenv.NewRedis(t)
-	s := newStore(t, Config{Client: connect(t, server.Addr), Timeout: 50 * time.Millisecond})
-	n := create(t, newStore(t, Config{Client: connect(t, server.Addr)}), 1)
+	s := newStore(t, Config{Client: testenv.ConnectRedis(t, server.Addr), Timeout: 50 * time.Millisecond})
+	n := create(t, newStore(t, Config{Client: testenv.ConnectRedis(t, server.Addr)}), 1)
 	server.Freeze()
 	began := time.Now()
 	wantUnavailable(t, s, n.ID)
@@ -62,7 +62,7 @@ func TestFrozenServer(t *testing.T) {
 
 // Garbage under a session's key is a failure of the store, not an answer about the session, and stays out of the error.
 func TestGarbage(t *testing.T) {
-	client := connect(t, testenv.Redis(t))
+	client := testenv.ConnectRedis(t, testenv.Redis(t))
 	s := newStore(t, Config{Client: client})
 	n := create(t, s, 1)
 	for _, garbage := range []string{"secret", "live secret", "live 1 2 3 4\n\"a\"\n\"\"\n{}", "live 1 1 0 1 1\n\"a\"", "ended 1\nsecret"} {
@@ -88,7 +88,7 @@ func TestGarbage(t *testing.T) {
 func TestLostAnswers(t *testing.T) {
 	addr := testenv.Redis(t)
 	proxy := newLossy(t, addr)
-	s := newStore(t, Config{Client: connect(t, proxy.addr)})
+	s := newStore(t, Config{Client: testenv.ConnectRedis(t, proxy.addr)})
 	patient := limits
 	patient.Grace = time.Minute
 	n := create(t, s, 1) // this connects, and what follows loads the scripts
@@ -117,7 +117,7 @@ func TestLostAnswers(t *testing.T) {
 }
 
 func TestRefreshRefusesImpossibleGenerations(t *testing.T) {
-	s := newStore(t, Config{Client: connect(t, closedPort(t))})
+	s := newStore(t, Config{Client: testenv.ConnectRedis(t, closedPort(t))})
 	if _, _, err := s.Refresh(t.Context(), session.ID{1}, maxGeneration, session.Use{}, limits); err == nil {
 		t.Error("no error")
 	} else if errors.Is(err, session.ErrUnavailable) {
@@ -126,7 +126,7 @@ func TestRefreshRefusesImpossibleGenerations(t *testing.T) {
 }
 
 func TestNewRefusesBadConfigurations(t *testing.T) {
-	good := Config{Client: connect(t, closedPort(t))}
+	good := Config{Client: testenv.ConnectRedis(t, closedPort(t))}
 	if _, err := New(good); err != nil {
 		t.Fatal(err)
 	}

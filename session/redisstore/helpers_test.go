@@ -3,7 +3,6 @@ package redisstore
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,68 +23,21 @@ const testTimeout = 10 * time.Second
 // patience is how long a test waits for what must come, such as a failover.
 const patience = 60 * time.Second
 
-func connect(t testing.TB, addr string) *redis.Client {
-	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true})
-	t.Cleanup(func() { _ = client.Close() })
-	return client
-}
-
-// restricted connects as a user with only the rights that the package comment lists.
-func restricted(t testing.TB, addr string) *redis.Client {
-	t.Helper()
-	grant(t, connect(t, addr))
-	client := redis.NewClient(&redis.Options{
-		Addr: addr, Username: "sessions", Password: "secret", ContextTimeoutEnabled: true,
-	})
-	t.Cleanup(func() { _ = client.Close() })
-	return client
-}
-
-// grant makes the user.
-func grant(t testing.TB, admin *redis.Client, more ...any) {
-	t.Helper()
-	rules := append([]any{"ACL", "SETUSER", "sessions", "on", ">secret", "resetkeys", "-@all"}, aclRules(t)...)
-	if err := admin.Do(t.Context(), append(rules, more...)...).Err(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// aclRules are the rights that the package comment lists.
-func aclRules(t testing.TB) []any {
-	t.Helper()
-	doc, err := os.ReadFile("doc.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(doc)) {
-		if rest, found := strings.CutPrefix(line, "//\t~"); found {
-			var rules []any
-			for _, rule := range strings.Fields("~" + rest) {
-				rules = append(rules, rule)
-			}
-			return rules
-		}
-	}
-	t.Fatal("the package comment lists no rights")
-	return nil
-}
-
 // cluster starts a cluster of one node that has all slots, and connects to the cluster, with only the rights that the
 // package comment lists, and to the node. A script that touches keys of different slots fails there.
 func cluster(t testing.TB) (*redis.ClusterClient, *redis.Client) {
 	t.Helper()
 	addr := testenv.Redis(t, "--cluster-enabled", "yes")
-	node := connect(t, addr)
+	node := testenv.ConnectRedis(t, addr)
 	if err := node.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
 		t.Fatal(err)
 	}
 	await(t, "the cluster serves its slots", func() bool {
 		return strings.Contains(node.ClusterInfo(t.Context()).Val(), "cluster_state:ok")
 	})
-	grant(t, node, "+cluster|slots")
+	testenv.GrantRedis(t, node, "+cluster|slots")
 	client := redis.NewClusterClient(&redis.ClusterOptions{
-		Addrs: []string{addr}, Username: "sessions", Password: "secret", ContextTimeoutEnabled: true,
+		Addrs: []string{addr}, Username: testenv.RedisUser, Password: testenv.RedisPassword, ContextTimeoutEnabled: true,
 	})
 	t.Cleanup(func() { _ = client.Close() })
 	return client, node

@@ -11,7 +11,7 @@ import (
 
 // The index of somebody who logs in and out all day does not grow with it.
 func TestIndexForgetsEndedSessions(t *testing.T) {
-	admin := connect(t, testenv.Redis(t))
+	admin := testenv.ConnectRedis(t, testenv.Redis(t))
 	s := newStore(t, Config{Client: admin, KeepEnded: time.Hour})
 	c := &clock{Store: s, t: t, admin: admin}
 	kept := create(t, c, 1)
@@ -36,7 +36,7 @@ func TestIndexForgetsEndedSessions(t *testing.T) {
 
 // The server deletes what nobody touches, and not before a limit is reached.
 func TestServerDeletes(t *testing.T) {
-	admin := connect(t, testenv.Redis(t))
+	admin := testenv.ConnectRedis(t, testenv.Redis(t))
 	l := session.Limits{Idle: time.Hour, Absolute: 3 * time.Hour}.WithDefaults()
 	for name, tt := range map[string]struct {
 		do   func(*Store)

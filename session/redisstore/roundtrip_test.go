@@ -18,7 +18,7 @@ func TestRefreshIsOneRoundTrip(t *testing.T) {
 	proxy := testenv.NewProxy(t, testenv.Redis(t))
 	var sent atomic.Int64
 	proxy.Inspect(func([]byte) { sent.Add(1) }) // a client writes all of a round trip at once
-	store := newStore(t, Config{Client: connect(t, proxy.Addr)})
+	store := newStore(t, Config{Client: testenv.ConnectRedis(t, proxy.Addr)})
 	for name, grace := range map[string]time.Duration{"rotated": time.Microsecond, "replayed": time.Minute} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t, store, session.Limits{Grace: grace})

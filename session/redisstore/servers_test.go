@@ -20,7 +20,7 @@ func replicated(t *testing.T) (primary, replica *redis.Client, replicaServer *te
 		t.Fatal(err)
 	}
 	replicaServer = testenv.NewRedis(t, "--replicaof", host, port)
-	primary, replica = connect(t, addr), connect(t, replicaServer.Addr)
+	primary, replica = testenv.ConnectRedis(t, addr), testenv.ConnectRedis(t, replicaServer.Addr)
 	// A link that is up does not suffice: after a diskless sync the primary sends nothing before the first REPLCONF ACK.
 	conn := primary.Conn()
 	defer conn.Close()

@@ -78,7 +78,7 @@ func TestShardThatLosesAnEnd(t *testing.T) {
 
 	master := nodes.MasterOf(t, recordKey(id))
 	replica := nodes.Servers[slices.Index(nodes.Servers, master)+3]
-	admin := connect(t, master.Addr)
+	admin := testenv.ConnectRedis(t, master.Addr)
 	conn := admin.Conn() // WAIT counts what was written before on its own connection
 	defer conn.Close()
 	await(t, "a replica that has the session", func() bool {
@@ -124,8 +124,8 @@ func TestShardThatLosesAnEnd(t *testing.T) {
 func TestOutageThatOutlastsTheRevocation(t *testing.T) {
 	t.Parallel()
 	server := testenv.NewRedis(t)
-	admin := connect(t, server.Addr)
-	s, known := watched(t, connect(t, server.Addr))
+	admin := testenv.ConnectRedis(t, server.Addr)
+	s, known := watched(t, testenv.ConnectRedis(t, server.Addr))
 	w := sessiontest.NewWitness(t, s)
 	id := w.Create("alice", 1)[0]
 	w.Create("alice", 3)
@@ -160,9 +160,9 @@ func TestOutageThatOutlastsTheRevocation(t *testing.T) {
 func TestNothingLost(t *testing.T) {
 	t.Parallel()
 	server := testenv.NewRedis(t)
-	s, known := watched(t, connect(t, server.Addr))
+	s, known := watched(t, testenv.ConnectRedis(t, server.Addr))
 	n := create(t, s, 1)
-	awaitLooks(t, connect(t, server.Addr), 2) // or the first look may find the server frozen, and fear a loss that it missed
+	awaitLooks(t, testenv.ConnectRedis(t, server.Addr), 2) // or the first look may find the server frozen, and fear a loss that it missed
 	known.set(nil, n.ID)
 	for range 2 {
 		server.Freeze()
