@@ -193,7 +193,7 @@ func testLeader(_ *testing.T, h *harness) {
 		observers = append(observers, h.Candidate("b"))
 	}
 	for _, o := range observers {
-		h.awaitLeader(o, "a")
+		awaitLeader(h.T, o, "a", h.Patience)
 		if _, asOf, err := o.Leader(h.Context()); err != nil || asOf.Before(before) || asOf.After(time.Now()) {
 			h.Errorf("the leader was seen at %v, %v; want a time since the election", asOf, err)
 		}
@@ -203,22 +203,6 @@ func testLeader(_ *testing.T, h *harness) {
 		h.Errorf("Lead: %v", err)
 	}
 	for _, o := range observers {
-		h.awaitLeader(o, "")
-	}
-}
-
-// awaitLeader asks until the answer is the wanted one.
-func (h *harness) awaitLeader(o election.Elector, want string) {
-	h.Helper()
-	deadline := time.Now().Add(h.Patience)
-	for {
-		holder, _, err := o.Leader(h.Context())
-		if err == nil && holder == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			h.Fatalf("the leader is %q, %v; want %q", holder, err, want)
-		}
-		time.Sleep(time.Millisecond) // leaves backends that watch something to see
+		awaitLeader(h.T, o, "", h.Patience)
 	}
 }

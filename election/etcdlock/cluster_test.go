@@ -4,36 +4,37 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authd-project/authd/election/electiontest"
 	"github.com/authd-project/authd/internal/testenv"
 )
 
 // pair is two candidates in a cluster.
 type pair struct {
-	*court
+	*electiontest.Court
 	cluster *testenv.EtcdSet
-	a, b    *leader
+	a, b    *electiontest.Candidate
 }
 
 func newPair(t *testing.T) *pair {
 	t.Helper()
 	cluster := testenv.EtcdCluster(t)
-	p := &pair{court: &court{T: t}, cluster: cluster}
-	p.a = p.campaign(newLock(t, connect(t, cluster.Addrs()...), "a"))
-	p.b = p.campaign(newLock(t, connect(t, cluster.Addrs()...), "b"))
+	p := &pair{Court: &electiontest.Court{T: t}, cluster: cluster}
+	p.a = p.Campaign(newLock(t, connect(t, cluster.Addrs()...), "a"))
+	p.b = p.Campaign(newLock(t, connect(t, cluster.Addrs()...), "b"))
 	return p
 }
 
 // awaitLeaderNow waits until both candidates agree on one of them; court sees to it that no two work at once.
 func (p *pair) awaitLeaderNow() {
 	p.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(electiontest.Patience); ; time.Sleep(10 * time.Millisecond) {
 		one, seen, err1 := p.a.Leader(p.Context())
 		two, _, err2 := p.b.Leader(p.Context())
-		if err1 == nil && err2 == nil && one == two && one != "" && p.working.Load() == 1 && time.Since(seen) < lease {
+		if err1 == nil && err2 == nil && one == two && one != "" && p.Working() == 1 && time.Since(seen) < lease {
 			return
 		}
 		if time.Now().After(deadline) {
-			p.Fatalf("they see %q (%v) and %q (%v), %d work", one, err1, two, err2, p.working.Load())
+			p.Fatalf("they see %q (%v) and %q (%v), %d work", one, err1, two, err2, p.Working())
 		}
 	}
 }
@@ -74,7 +75,7 @@ func TestMajorityLost(t *testing.T) {
 	for _, m := range lost {
 		m.Freeze()
 	}
-	for deadline := time.Now().Add(patience); p.working.Load() > 0; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(electiontest.Patience); p.Working() > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("somebody works without a majority")
 		}

@@ -46,7 +46,7 @@ func TestLock(t *testing.T) {
 		if _, err := admin.Delete(t.Context(), "", clientv3.WithPrefix()); err != nil {
 			t.Fatal(err)
 		}
-		return electiontest.Backend{Lease: lease, Patience: patience, Candidate: func(identity string) election.Elector {
+		return electiontest.Backend{Lease: lease, Patience: electiontest.Patience, Candidate: func(identity string) election.Elector {
 			return newLock(t, testenv.EtcdClient(t, user), identity)
 		}}
 	})
@@ -60,7 +60,7 @@ func TestNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		campaign(t, l).awaitBegin(t)
+		electiontest.Campaign(t, l).AwaitBegin()
 		if holder, _, err := l.Leader(t.Context()); err != nil || holder != name {
 			t.Errorf("%q leads, %v; want %s", holder, err, name)
 		}

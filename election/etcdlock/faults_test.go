@@ -10,6 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 
+	"github.com/authd-project/authd/election/electiontest"
 	"github.com/authd-project/authd/election/etcdlock"
 	"github.com/authd-project/authd/internal/testenv"
 )
@@ -19,27 +20,25 @@ func TestCutOffLeader(t *testing.T) {
 	t.Parallel()
 	server := testenv.Etcd(t)
 	admin, proxy := connect(t, server.Addr), testenv.NewProxy(t, server.Addr)
-	c := &court{T: t}
-	first := c.campaign(newLock(t, connect(t, proxy.Addr), "cut off"))
-	first.awaitBegin(t)
-	second := c.campaign(newLock(t, admin, "second"))
+	c := &electiontest.Court{T: t}
+	first := c.Campaign(newLock(t, connect(t, proxy.Addr), "cut off"))
+	first.AwaitBegin()
+	second := c.Campaign(newLock(t, admin, "second"))
 	awaitQueue(t, admin, "cut off", "second")
 	proxy.Swallow()
 	cut := time.Now()
-	old, began := first.awaitEnd(t), second.awaitBegin(t)
-	if old.ended.After(began) {
-		t.Errorf("the old leader worked until %v after the next had begun", old.ended.Sub(began))
-	}
-	if worked := old.ended.Sub(cut); worked >= lease {
+	old, began := first.AwaitEnd(), second.AwaitBegin()
+	electiontest.InTurn(t, old, began)
+	if worked := old.Ended.Sub(cut); worked >= lease {
 		t.Errorf("it worked for another %v, want less than the lease", worked)
 	}
-	t.Logf("lease %v: the old leader stopped after %v, the next began after %v", lease, old.ended.Sub(cut), began.Sub(cut))
+	t.Logf("lease %v: the old leader stopped after %v, the next began after %v", lease, old.Ended.Sub(cut), began.Sub(cut))
 	if holder, asOf, err := first.Leader(t.Context()); err == nil && (holder == "cut off" || time.Since(asOf) > lease) {
 		t.Errorf("who is cut off says that %q leads, as of %v ago", holder, time.Since(asOf))
 	}
 
 	proxy.Pass()
-	awaitLeader(t, first.Lock, "second")
+	electiontest.AwaitLeader(t, first, "second")
 	awaitQueue(t, admin, "second", "cut off") // and does not lead, or court would see it
 }
 
@@ -47,21 +46,21 @@ func TestCutOffLeader(t *testing.T) {
 func TestFrozenServer(t *testing.T) {
 	t.Parallel()
 	server := testenv.Etcd(t)
-	c := &court{T: t}
-	first := c.campaign(newLock(t, connect(t, server.Addr), "first"))
-	first.awaitBegin(t)
-	second := c.campaign(newLock(t, connect(t, server.Addr), "second"))
+	c := &electiontest.Court{T: t}
+	first := c.Campaign(newLock(t, connect(t, server.Addr), "first"))
+	first.AwaitBegin()
+	second := c.Campaign(newLock(t, connect(t, server.Addr), "second"))
 	awaitQueue(t, connect(t, server.Addr), "first", "second")
 	server.Freeze()
 	frozen := time.Now()
-	if worked := first.awaitEnd(t).ended.Sub(frozen); worked >= lease {
+	if worked := first.AwaitEnd().Ended.Sub(frozen); worked >= lease {
 		t.Errorf("it worked for %v beside a frozen server, want less than the lease", worked)
 	}
 	if _, asOf, err := first.Leader(t.Context()); err == nil && time.Since(asOf) > lease {
 		t.Errorf("a sight of %v ago counts", time.Since(asOf))
 	}
 	server.Thaw()
-	awaitAny(t, first, second)
+	electiontest.AwaitEither(first, second)
 	t.Logf("somebody leads again %v after it was frozen", time.Since(frozen))
 }
 
@@ -70,18 +69,18 @@ func TestStopBesideFrozenServer(t *testing.T) {
 	t.Parallel()
 	server := testenv.Etcd(t)
 	client := testenv.EtcdClient(t, clientv3.Config{Endpoints: []string{server.Addr}}) // which does not see that it hangs
-	first := campaign(t, newLock(t, client, "first"))
-	first.awaitBegin(t)
-	second := campaign(t, newLock(t, client, "second"))
+	first := electiontest.Campaign(t, newLock(t, client, "first"))
+	first.AwaitBegin()
+	second := electiontest.Campaign(t, newLock(t, client, "second"))
 	awaitQueue(t, client, "first", "second")
 	server.Freeze()
 	defer server.Thaw()
-	for _, l := range []*leader{second, first} {
+	for _, l := range []*electiontest.Candidate{second, first} {
 		stopped := make(chan struct{})
-		go func() { l.stop(); close(stopped) }()
+		go func() { l.Stop(); close(stopped) }()
 		select {
 		case <-stopped:
-		case <-time.After(patience):
+		case <-time.After(electiontest.Patience):
 			t.Error("Lead does not return")
 		}
 	}
@@ -93,26 +92,26 @@ func TestLostPlaceInQueue(t *testing.T) {
 	t.Parallel()
 	server := testenv.Etcd(t)
 	admin, proxy := connect(t, server.Addr), testenv.NewProxy(t, server.Addr)
-	c := &court{T: t}
-	first := c.campaign(newLock(t, admin, "first"))
-	first.awaitBegin(t)
-	second := c.campaign(newLock(t, connect(t, proxy.Addr), "second"))
+	c := &electiontest.Court{T: t}
+	first := c.Campaign(newLock(t, admin, "first"))
+	first.AwaitBegin()
+	second := c.Campaign(newLock(t, connect(t, proxy.Addr), "second"))
 	resp := awaitQueue(t, admin, "first", "second")
-	third := c.campaign(newLock(t, connect(t, server.Addr), "third"))
+	third := c.Campaign(newLock(t, connect(t, server.Addr), "third"))
 	awaitQueue(t, admin, "first", "second", "third")
 	if _, err := admin.Delete(t.Context(), string(resp.Kvs[1].Key)); err != nil {
 		t.Fatal(err)
 	}
-	first.stop()
-	third.awaitBegin(t)
+	first.Stop()
+	third.AwaitBegin()
 	awaitQueue(t, admin, "third", "second") // second stands again, and has not worked, or court would have seen it
 	select {
-	case <-second.began:
+	case <-second.Began:
 		t.Error("elected without a key")
 	default:
 	}
-	third.stop()
-	second.awaitBegin(t)
+	third.Stop()
+	second.AwaitBegin()
 	awaitQueue(t, admin, "second")
 }
 
@@ -121,20 +120,20 @@ func TestExpiredInQueue(t *testing.T) {
 	t.Parallel()
 	server := testenv.Etcd(t)
 	admin, proxy := connect(t, server.Addr), testenv.NewProxy(t, server.Addr)
-	c := &court{T: t}
-	first := c.campaign(newLock(t, admin, "first"))
-	first.awaitBegin(t)
-	second := c.campaign(newLock(t, connect(t, proxy.Addr), "second"))
+	c := &electiontest.Court{T: t}
+	first := c.Campaign(newLock(t, admin, "first"))
+	first.AwaitBegin()
+	second := c.Campaign(newLock(t, connect(t, proxy.Addr), "second"))
 	awaitQueue(t, admin, "first", "second")
 	proxy.Swallow()
 	awaitQueue(t, admin, "first")
-	third := c.campaign(newLock(t, connect(t, server.Addr), "third"))
+	third := c.Campaign(newLock(t, connect(t, server.Addr), "third"))
 	awaitQueue(t, admin, "first", "third")
 	proxy.Pass()
-	first.stop()
-	third.awaitBegin(t)
-	third.stop()
-	second.awaitBegin(t)
+	first.Stop()
+	third.AwaitBegin()
+	third.Stop()
+	second.AwaitBegin()
 	awaitQueue(t, admin, "second")
 }
 
@@ -145,21 +144,21 @@ func TestDeafCandidate(t *testing.T) {
 	admin, proxy := connect(t, server.Addr), testenv.NewProxy(t, server.Addr)
 	client := connect(t, server.Addr)
 	client.Watcher = testenv.EtcdClient(t, clientv3.Config{Endpoints: []string{proxy.Addr}}).Watcher
-	c := &court{T: t}
-	first := c.campaign(newLock(t, admin, "first"))
-	first.awaitBegin(t)
-	second := c.campaign(newLock(t, client, "deaf"))
+	c := &electiontest.Court{T: t}
+	first := c.Campaign(newLock(t, admin, "first"))
+	first.AwaitBegin()
+	second := c.Campaign(newLock(t, client, "deaf"))
 	awaitQueue(t, admin, "first", "deaf")
 	time.Sleep(lease / 5) // until its watch runs, most likely
 	proxy.Swallow()
-	first.stop()
-	second.awaitBegin(t)
+	first.Stop()
+	second.AwaitBegin()
 
 	resp := awaitQueue(t, admin, "deaf")
 	if _, err := admin.Delete(t.Context(), string(resp.Kvs[0].Key)); err != nil {
 		t.Fatal(err)
 	}
-	second.awaitEnd(t) // although it hears of nothing
+	second.AwaitEnd() // although it hears of nothing
 }
 
 // Who takes the lease away by hand ends the leadership, and the next begins; the old leader hears of it at once, long
@@ -168,55 +167,55 @@ func TestRevokedLease(t *testing.T) {
 	t.Parallel()
 	const lease = time.Minute
 	admin := connect(t, testenv.Etcd(t).Addr)
-	candidate := func(name string) *leader { // not of one court: the work of both may overlap for a moment
+	candidate := func(name string) *electiontest.Candidate { // not of one court: the work of both may overlap for a moment
 		l, err := etcdlock.New(etcdlock.Config{Client: admin, Identity: name, Lease: lease})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return campaign(t, l)
+		return electiontest.Campaign(t, l)
 	}
 	first := candidate("first")
-	first.awaitBegin(t)
+	first.AwaitBegin()
 	second := candidate("second")
 	resp := awaitQueue(t, admin, "first", "second")
 	if _, err := admin.Revoke(t.Context(), clientv3.LeaseID(resp.Kvs[0].Lease)); err != nil {
 		t.Fatal(err)
 	}
 	revoked := time.Now()
-	second.awaitBegin(t)
-	if worked := first.awaitEnd(t).ended.Sub(revoked); worked >= lease/10 {
+	second.AwaitBegin()
+	if worked := first.AwaitEnd().Ended.Sub(revoked); worked >= lease/10 {
 		t.Errorf("it worked for another %v, want it to hear of the loss", worked)
 	}
 	awaitQueue(t, admin, "second", "first")
-	second.stop()
-	first.awaitBegin(t)
+	second.Stop()
+	first.AwaitBegin()
 }
 
 // The same where nobody else stands, so that no other leader can be announced.
 func TestDeletedKey(t *testing.T) {
 	t.Parallel()
 	admin := connect(t, testenv.Etcd(t).Addr)
-	first := campaign(t, newLock(t, admin, "first"))
-	first.awaitBegin(t)
+	first := electiontest.Campaign(t, newLock(t, admin, "first"))
+	first.AwaitBegin()
 	if _, err := admin.Delete(t.Context(), prefix, clientv3.WithPrefix()); err != nil {
 		t.Fatal(err)
 	}
 	deleted := time.Now()
-	if worked := first.awaitEnd(t).ended.Sub(deleted); worked >= lease*8/10 {
+	if worked := first.AwaitEnd().Ended.Sub(deleted); worked >= lease*8/10 {
 		t.Errorf("it worked for another %v, want it to see the loss", worked)
 	}
-	first.awaitBegin(t)
+	first.AwaitBegin()
 }
 
 // An etcd that comes back without its data elects anew.
 func TestLostData(t *testing.T) {
 	t.Parallel()
 	server := testenv.Etcd(t)
-	first := campaign(t, newLock(t, connect(t, server.Addr), "first"))
-	first.awaitBegin(t)
+	first := electiontest.Campaign(t, newLock(t, connect(t, server.Addr), "first"))
+	first.AwaitBegin()
 	server.RestartEmpty()
-	first.awaitEnd(t)
-	first.awaitBegin(t)
+	first.AwaitEnd()
+	first.AwaitBegin()
 	awaitQueue(t, connect(t, server.Addr), "first")
 }
 
@@ -243,12 +242,12 @@ func TestLateAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leader := campaign(t, l)
-	leader.awaitBegin(t)
+	leader := electiontest.Campaign(t, l)
+	leader.AwaitBegin()
 	clock.awaitPassed(t, late)
 	server.Kill()
 	killed := time.Now()
-	worked := leader.awaitEnd(t).ended.Sub(killed)
+	worked := leader.AwaitEnd().Ended.Sub(killed)
 	if most := lease*9/10 - late; worked >= most+2*time.Second {
 		t.Errorf("it worked for another %v after an answer that came %v late; want at most %v", worked, late, most)
 	}
@@ -290,7 +289,7 @@ func (c *clock) pass(d time.Duration) {
 
 func (c *clock) awaitPassed(t *testing.T, d time.Duration) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(electiontest.Patience); ; time.Sleep(10 * time.Millisecond) {
 		c.mu.Lock()
 		passed := c.passed
 		c.mu.Unlock()
@@ -328,14 +327,14 @@ func TestGivesUp(t *testing.T) {
 func TestRenews(t *testing.T) {
 	t.Parallel()
 	admin := connect(t, testenv.Etcd(t).Addr)
-	c := &court{T: t}
-	first := c.campaign(newLock(t, admin, "first"))
-	first.awaitBegin(t)
-	second := c.campaign(newLock(t, admin, "second"))
+	c := &electiontest.Court{T: t}
+	first := c.Campaign(newLock(t, admin, "first"))
+	first.AwaitBegin()
+	second := c.Campaign(newLock(t, admin, "second"))
 	select {
-	case s := <-first.spans:
-		t.Errorf("the leadership ended after %v", s.ended.Sub(s.began))
-	case <-second.began:
+	case s := <-first.Spans:
+		t.Errorf("the leadership ended after %v", s.Ended.Sub(s.Began))
+	case <-second.Began:
 		t.Error("somebody else was elected")
 	case <-time.After(3 * lease):
 	}

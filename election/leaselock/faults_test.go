@@ -12,85 +12,10 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/authd-project/authd/election/electiontest"
 	"github.com/authd-project/authd/election/leaselock"
 	"github.com/authd-project/authd/internal/testenv"
 )
-
-// patience is how long tests wait for what has to happen, on a busy machine.
-const patience = time.Minute
-
-// span is a leadership as its work saw it.
-type span struct {
-	began, ended time.Time
-	cause        error // why it ended
-}
-
-// leader leads until the test ends.
-type leader struct {
-	began chan time.Time
-	spans chan span // of leaderships that have ended
-}
-
-// run lets a candidate lead, and waits for the leadership to begin.
-func run(t *testing.T, l *leaselock.Lock) *leader {
-	t.Helper()
-	r := campaign(t, l)
-	r.awaitBegin(t)
-	return r
-}
-
-func campaign(t *testing.T, l *leaselock.Lock) *leader {
-	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	r := &leader{began: make(chan time.Time, 100), spans: make(chan span, 100)}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		err := l.Lead(ctx, func(ctx context.Context) error {
-			s := span{began: time.Now()}
-			r.began <- s.began
-			<-ctx.Done()
-			s.ended, s.cause = time.Now(), context.Cause(ctx)
-			r.spans <- s
-			return context.Cause(ctx)
-		})
-		if err != nil {
-			t.Errorf("Lead: %v", err)
-		}
-	}()
-	t.Cleanup(func() { stop(); <-done })
-	return r
-}
-
-func (r *leader) awaitBegin(t *testing.T) time.Time {
-	t.Helper()
-	select {
-	case at := <-r.began:
-		return at
-	case <-time.After(patience):
-		t.Fatalf("not elected within %v", patience)
-		return time.Time{}
-	}
-}
-
-func (r *leader) awaitEnd(t *testing.T) span {
-	t.Helper()
-	select {
-	case s := <-r.spans:
-		return s
-	case <-time.After(patience):
-		t.Fatalf("the leadership did not end within %v", patience)
-		return span{}
-	}
-}
-
-// inTurn checks that one leadership was over before the next began.
-func inTurn(t *testing.T, old span, began time.Time) {
-	t.Helper()
-	if old.ended.After(began) {
-		t.Errorf("the old leader worked until %v after the next had begun", old.ended.Sub(began))
-	}
-}
 
 // A leader whose packets vanish stops before another begins.
 func TestCutOffLeader(t *testing.T) {
@@ -98,13 +23,13 @@ func TestCutOffLeader(t *testing.T) {
 	p := newPlace(t)
 	proxy := testenv.NewProxy(t, p.server.Addr)
 	cutOff := p.lock(t, "cut off", func(c *rest.Config) { c.Host = "https://" + proxy.Addr })
-	first := run(t, cutOff)
-	second := campaign(t, p.lock(t, "second"))
+	first := elected(t, cutOff)
+	second := electiontest.Campaign(t, p.lock(t, "second"))
 	proxy.Swallow()
 	cut := time.Now()
-	old, began := first.awaitEnd(t), second.awaitBegin(t)
-	inTurn(t, old, began)
-	t.Logf("the old leader stopped after %v (%v), the next began after %v", old.ended.Sub(cut), old.cause, began.Sub(cut))
+	old, began := first.AwaitEnd(), second.AwaitBegin()
+	electiontest.InTurn(t, old, began)
+	t.Logf("the old leader stopped after %v (%v), the next began after %v", old.Ended.Sub(cut), old.Cause, began.Sub(cut))
 	asked := time.Now()
 	if holder, asOf, err := cutOff.Leader(t.Context()); holder != "" || err == nil {
 		t.Errorf("who is cut off says that %q leads, as of %v ago, %v", holder, time.Since(asOf), err)
@@ -114,43 +39,27 @@ func TestCutOffLeader(t *testing.T) {
 	}
 
 	proxy.Pass()
-	deadline := time.Now().Add(patience)
-	for {
-		holder, _, err := cutOff.Leader(t.Context())
-		if err == nil && holder == "second" {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("back again it says %q, %v; want second", holder, err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	electiontest.AwaitLeader(t, cutOff, "second")
 }
 
 // A server that hangs ends the leadership in time. Once it goes on somebody leads again, one at a time. Parallel tests
 // wait until this one is over, as they share the server.
 func TestFrozenServer(t *testing.T) {
 	p := newPlace(t)
-	first := run(t, p.lock(t, "first"))
+	first := elected(t, p.lock(t, "first"))
 	p.server.Freeze(t)
 	frozen := time.Now()
-	old := first.awaitEnd(t)
+	old := first.AwaitEnd()
 	time.Sleep(time.Until(frozen.Add(lease * 2))) // long enough that a candidate may win at once
-	second := campaign(t, p.lock(t, "second"))
+	second := electiontest.Campaign(t, p.lock(t, "second"))
 	p.server.Thaw(t)
 	thawed := time.Now()
-	var began time.Time
-	select {
-	case began = <-first.began:
-	case began = <-second.began:
-	case <-time.After(patience):
-		t.Fatal("nobody leads again")
-	}
-	inTurn(t, old, began)
+	_, began := electiontest.AwaitEither(first, second)
+	electiontest.InTurn(t, old, began)
 	if began.Before(thawed) {
 		t.Error("elected by a frozen server")
 	}
-	t.Logf("stopped after %v (%v), one leads again %v after the thaw", old.ended.Sub(frozen), old.cause, began.Sub(thawed))
+	t.Logf("stopped after %v (%v), one leads again %v after the thaw", old.Ended.Sub(frozen), old.Cause, began.Sub(thawed))
 }
 
 // An answer that comes late does not lengthen the leadership: the lease runs since before the question.
@@ -158,18 +67,18 @@ func TestSlowAnswers(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	slow := new(slowTransport)
-	first := run(t, p.lock(t, "slow", slow.wrap))
-	second := campaign(t, p.lock(t, "second"))
+	first := elected(t, p.lock(t, "slow", slow.wrap))
+	second := electiontest.Campaign(t, p.lock(t, "second"))
 	slow.delayNext.Store(true)
 	for !slow.cut.Load() {
 		time.Sleep(time.Millisecond)
 	}
-	old, began := first.awaitEnd(t), second.awaitBegin(t)
-	inTurn(t, old, began)
-	if worked := old.ended.Sub(slow.asked); worked >= lease {
+	old, began := first.AwaitEnd(), second.AwaitBegin()
+	electiontest.InTurn(t, old, began)
+	if worked := old.Ended.Sub(slow.asked); worked >= lease {
 		t.Errorf("it worked until %v after it asked for its last renewal, want less than the lease", worked)
 	}
-	t.Logf("the old leader stopped %v before the next began (%v)", began.Sub(old.ended), old.cause)
+	t.Logf("the old leader stopped %v before the next began (%v)", began.Sub(old.Ended), old.Cause)
 }
 
 // slowTransport delays the answer to one write by nearly as long as the leader waits for it. After that nothing gets
@@ -209,27 +118,21 @@ func TestDeletedLease(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	first, second := p.lock(t, "first"), p.lock(t, "second")
-	leads := run(t, first)
-	other := campaign(t, second)
-	awaitLeader(t, second, "first")
+	leads := elected(t, first)
+	other := electiontest.Campaign(t, second)
+	electiontest.AwaitLeader(t, second, "first")
 	if out, err := p.server.Kubectl(t, p.server.Kubeconfig, "delete", "lease", "authd-leader", "-n", p.namespace); err != nil {
 		t.Fatal(err, out)
 	}
 	p.server.Apply(t, p.namespace)
 	again := time.Now()
-	old := leads.awaitEnd(t)
-	var began time.Time
-	select {
-	case began = <-leads.began:
-	case began = <-other.began:
-	case <-time.After(patience):
-		t.Fatal("nobody leads again")
-	}
-	inTurn(t, old, began)
+	old := leads.AwaitEnd()
+	_, began := electiontest.AwaitEither(leads, other)
+	electiontest.InTurn(t, old, began)
 	if waited := began.Sub(again); waited < lease*9/10 {
 		t.Errorf("the next began %v after the Lease was made again, want not before a lease has passed", waited)
 	}
-	t.Logf("stopped after %v (%v), the next began after %v", old.ended.Sub(again), old.cause, began.Sub(again))
+	t.Logf("stopped after %v (%v), the next began after %v", old.Ended.Sub(again), old.Cause, began.Sub(again))
 }
 
 // A Lease that is missing is not made by a candidate, which would win a deleted one at once, even if it may.
@@ -237,21 +140,21 @@ func TestMissingLease(t *testing.T) {
 	t.Parallel()
 	s := testenv.Kubernetes(t)
 	p := place{s, s.Namespace(t), s.Kubeconfig}
-	waits := campaign(t, p.lock(t, "a"))
+	waits := electiontest.Campaign(t, p.lock(t, "a"))
 	select {
-	case <-waits.began:
+	case <-waits.Began:
 		t.Error("elected without a Lease")
 	case <-time.After(lease / 2): // it asks several times
 	}
 	s.Apply(t, p.namespace)
-	waits.awaitBegin(t)
+	waits.AwaitBegin()
 }
 
 // A leader that sees another in the Lease stops at once, and respects the other one's lease.
 func TestUsurpedLease(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	first := run(t, p.lock(t, "first"))
+	first := elected(t, p.lock(t, "first"))
 	record := fmt.Sprintf(`{"spec": {"holderIdentity": "usurper_RANDOM", "leaseDurationSeconds": %d}}`, lease/time.Second)
 	out, err := p.server.Kubectl(t, p.server.Kubeconfig,
 		"patch", "lease", "authd-leader", "-n", p.namespace, "--type", "merge", "-p", record)
@@ -259,11 +162,11 @@ func TestUsurpedLease(t *testing.T) {
 		t.Fatal(err, out)
 	}
 	usurped := time.Now()
-	old := first.awaitEnd(t)
-	if worked := old.ended.Sub(usurped); worked > lease/2 {
+	old := first.AwaitEnd()
+	if worked := old.Ended.Sub(usurped); worked > lease/2 {
 		t.Errorf("it worked for another %v, want a renewal's interval", worked)
 	}
-	if waited := first.awaitBegin(t).Sub(usurped); waited < lease/2 { // it may have seen it before kubectl returned
+	if waited := first.AwaitBegin().Sub(usurped); waited < lease/2 { // it may have seen it before kubectl returned
 		t.Errorf("elected again after %v, want the other one's lease to be respected", waited)
 	}
 }
@@ -293,31 +196,25 @@ func TestGivesUp(t *testing.T) {
 	}
 }
 
-// awaitLeader asks until the answer is the wanted one.
-func awaitLeader(t *testing.T, l *leaselock.Lock, want string) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		holder, _, err := l.Leader(t.Context())
-		if err == nil && holder == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the leader is %q, %v; want %q", holder, err, want)
-		}
-	}
-}
-
 // A leader that renews is not replaced, however many leases pass.
 func TestRenews(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
-	first := run(t, p.lock(t, "first"))
-	second := campaign(t, p.lock(t, "second"))
+	first := elected(t, p.lock(t, "first"))
+	second := electiontest.Campaign(t, p.lock(t, "second"))
 	select {
-	case s := <-first.spans:
-		t.Errorf("the leadership ended after %v: %v", s.ended.Sub(s.began), s.cause)
-	case <-second.began:
+	case s := <-first.Spans:
+		t.Errorf("the leadership ended after %v: %v", s.Ended.Sub(s.Began), s.Cause)
+	case <-second.Began:
 		t.Error("somebody else was elected")
 	case <-time.After(3 * lease):
 	}
+}
+
+// elected lets a candidate lead, and waits until it does.
+func elected(t *testing.T, l *leaselock.Lock) *electiontest.Candidate {
+	t.Helper()
+	c := electiontest.Campaign(t, l)
+	c.AwaitBegin()
+	return c
 }

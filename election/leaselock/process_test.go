@@ -14,6 +14,7 @@ import (
 	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/authd-project/authd/election/electiontest"
 	"github.com/authd-project/authd/election/leaselock"
 )
 
@@ -57,8 +58,8 @@ func TestFrozenLeader(t *testing.T) {
 	frozen.await(t, "began")
 	frozen.signal(t, syscall.SIGSTOP)
 	stopped := time.Now()
-	second := campaign(t, p.lock(t, "second"))
-	began := second.awaitBegin(t)
+	second := electiontest.Campaign(t, p.lock(t, "second"))
+	began := second.AwaitBegin()
 	if waited := began.Sub(stopped); waited < lease/2 {
 		t.Errorf("replaced after %v, want the lease to be respected", waited)
 	}
@@ -70,8 +71,8 @@ func TestFrozenLeader(t *testing.T) {
 	}
 	t.Logf("replaced after %v; once woken it worked for %v", began.Sub(stopped), worked)
 	select {
-	case s := <-second.spans:
-		t.Errorf("the new leader was disturbed: %v", s.cause)
+	case s := <-second.Spans:
+		t.Errorf("the new leader was disturbed: %v", s.Cause)
 	case <-time.After(lease):
 	}
 }
@@ -83,13 +84,13 @@ func TestKilledLeader(t *testing.T) {
 	killed := startCandidate(t, p)
 	killed.await(t, "began")
 	second, observer := p.lock(t, "second"), p.lock(t, "observer")
-	follows := campaign(t, second)
-	awaitLeader(t, second, "process")
-	awaitLeader(t, observer, "process")
+	follows := electiontest.Campaign(t, second)
+	electiontest.AwaitLeader(t, second, "process")
+	electiontest.AwaitLeader(t, observer, "process")
 	killed.signal(t, syscall.SIGKILL)
 	at := time.Now()
-	t.Logf("followed after %v", follows.awaitBegin(t).Sub(at))
-	awaitLeader(t, observer, "second")
+	t.Logf("followed after %v", follows.AwaitBegin().Sub(at))
+	electiontest.AwaitLeader(t, observer, "second")
 }
 
 // candidate is another process.

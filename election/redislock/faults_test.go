@@ -6,123 +6,52 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authd-project/authd/election/electiontest"
 	"github.com/authd-project/authd/election/redislock"
 	"github.com/authd-project/authd/internal/testenv"
 )
-
-// patience is how long tests wait for what has to happen, on a busy machine.
-const patience = 20 * time.Second
-
-// span is a leadership as its work saw it.
-type span struct{ began, ended time.Time }
-
-// leader leads until the test ends.
-type leader struct {
-	began chan time.Time
-	spans chan span // of leaderships that have ended
-}
-
-// run lets a candidate lead, and waits for the leadership to begin.
-func run(t *testing.T, l *redislock.Lock) (*leader, time.Time) {
-	t.Helper()
-	r := campaign(t, l)
-	return r, r.awaitBegin(t)
-}
-
-func campaign(t *testing.T, l *redislock.Lock) *leader {
-	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	r := &leader{began: make(chan time.Time, 100), spans: make(chan span, 100)}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		err := l.Lead(ctx, func(ctx context.Context) error {
-			s := span{began: time.Now()}
-			r.began <- s.began
-			<-ctx.Done()
-			s.ended = time.Now()
-			r.spans <- s
-			return context.Cause(ctx)
-		})
-		if err != nil {
-			t.Errorf("Lead: %v", err)
-		}
-	}()
-	t.Cleanup(func() { stop(); <-done })
-	return r
-}
-
-func (r *leader) awaitBegin(t *testing.T) time.Time {
-	t.Helper()
-	select {
-	case at := <-r.began:
-		return at
-	case <-time.After(patience):
-		t.Fatalf("not elected within %v", patience)
-		return time.Time{}
-	}
-}
-
-func (r *leader) awaitEnd(t *testing.T) span {
-	t.Helper()
-	select {
-	case s := <-r.spans:
-		return s
-	case <-time.After(patience):
-		t.Fatalf("the leadership did not end within %v", patience)
-		return span{}
-	}
-}
 
 // A leader whose packets vanish stops before another begins, which is soon after the lease has expired.
 func TestCutOffLeader(t *testing.T) {
 	addr := testenv.Redis(t)
 	proxy := testenv.NewProxy(t, addr)
 	cutOff := newLock(t, testenv.ConnectRedis(t, proxy.Addr), "cut off")
-	first, _ := run(t, cutOff)
-	second := campaign(t, newLock(t, testenv.ConnectRedis(t, addr), "second"))
+	first := elected(t, cutOff)
+	second := electiontest.Campaign(t, newLock(t, testenv.ConnectRedis(t, addr), "second"))
 	proxy.Swallow()
 	cut := time.Now()
-	old, began := first.awaitEnd(t), second.awaitBegin(t)
-	if old.ended.After(began) {
-		t.Errorf("the old leader worked until %v after the next had begun", old.ended.Sub(began))
-	}
-	if worked := old.ended.Sub(cut); worked >= lease {
+	old, began := first.AwaitEnd(), second.AwaitBegin()
+	electiontest.InTurn(t, old, began)
+	if worked := old.Ended.Sub(cut); worked >= lease {
 		t.Errorf("it worked for another %v, want less than the lease", worked)
 	}
-	t.Logf("lease %v: the old leader stopped after %v, the next began after %v", lease, old.ended.Sub(cut), began.Sub(cut))
+	t.Logf("lease %v: the old leader stopped after %v, the next began after %v", lease, old.Ended.Sub(cut), began.Sub(cut))
 	if holder, asOf, err := cutOff.Leader(t.Context()); err == nil && (holder == "cut off" || time.Since(asOf) > lease) {
 		t.Errorf("who is cut off says that %q leads, as of %v ago", holder, time.Since(asOf))
 	}
 
 	proxy.Pass()
-	first.stays(t)
+	select {
+	case <-first.Began:
+		t.Error("elected beside another leader")
+	case <-time.After(lease / 2): // it asks a few times
+	}
 	if holder, _, err := cutOff.Leader(t.Context()); err != nil || holder != "second" {
 		t.Errorf("back again it says %q, %v; want second", holder, err)
-	}
-}
-
-// stays checks that the candidate is not elected while others lead, for as long as it asks a few times.
-func (r *leader) stays(t *testing.T) {
-	t.Helper()
-	select {
-	case <-r.began:
-		t.Error("elected beside another leader")
-	case <-time.After(lease / 2):
 	}
 }
 
 // A server that hangs ends the leadership in time. Once it goes on somebody leads again, one at a time.
 func TestFrozenServer(t *testing.T) {
 	server := testenv.NewRedis(t)
-	first, _ := run(t, newLock(t, testenv.ConnectRedis(t, server.Addr), "first"))
+	first := elected(t, newLock(t, testenv.ConnectRedis(t, server.Addr), "first"))
 	server.Freeze()
 	frozen := time.Now()
-	if worked := first.awaitEnd(t).ended.Sub(frozen); worked >= lease {
+	if worked := first.AwaitEnd().Ended.Sub(frozen); worked >= lease {
 		t.Errorf("it worked for %v beside a frozen server, want less than the lease", worked)
 	}
 	server.Thaw()
-	again := first.awaitBegin(t)
+	again := first.AwaitBegin()
 	t.Logf("leads again %v after it was frozen", again.Sub(frozen))
 }
 
@@ -131,15 +60,15 @@ func TestFrozenServer(t *testing.T) {
 func TestForgottenLease(t *testing.T) {
 	addr := testenv.Redis(t)
 	admin := testenv.ConnectRedis(t, addr)
-	first, _ := run(t, newLock(t, testenv.ConnectRedis(t, addr), "first"))
+	first := elected(t, newLock(t, testenv.ConnectRedis(t, addr), "first"))
 	if err := admin.Set(t.Context(), "authd:election:{authd}", "another\nRANDOM", lease).Err(); err != nil {
 		t.Fatal(err)
 	}
 	lost := time.Now()
-	if worked := first.awaitEnd(t).ended.Sub(lost); worked >= lease*9/10 {
+	if worked := first.AwaitEnd().Ended.Sub(lost); worked >= lease*9/10 {
 		t.Errorf("it worked for another %v, want a renewal's interval", worked)
 	}
-	if waited := first.awaitBegin(t).Sub(lost); waited < lease*9/10 {
+	if waited := first.AwaitBegin().Sub(lost); waited < lease*9/10 {
 		t.Errorf("elected again after %v, want the other one's lease to be respected", waited)
 	}
 }
@@ -165,13 +94,21 @@ func TestGivesUp(t *testing.T) {
 // A leader that renews is not replaced, however many leases pass.
 func TestRenews(t *testing.T) {
 	addr := testenv.Redis(t)
-	first, _ := run(t, newLock(t, testenv.ConnectRedis(t, addr), "first"))
-	second := campaign(t, newLock(t, testenv.ConnectRedis(t, addr), "second"))
+	first := elected(t, newLock(t, testenv.ConnectRedis(t, addr), "first"))
+	second := electiontest.Campaign(t, newLock(t, testenv.ConnectRedis(t, addr), "second"))
 	select {
-	case s := <-first.spans:
-		t.Errorf("the leadership ended after %v", s.ended.Sub(s.began))
-	case <-second.began:
+	case s := <-first.Spans:
+		t.Errorf("the leadership ended after %v", s.Ended.Sub(s.Began))
+	case <-second.Began:
 		t.Error("somebody else was elected")
 	case <-time.After(3 * lease):
 	}
+}
+
+// elected lets a candidate lead, and waits until it does.
+func elected(t *testing.T, l *redislock.Lock) *electiontest.Candidate {
+	t.Helper()
+	c := electiontest.Campaign(t, l)
+	c.AwaitBegin()
+	return c
 }

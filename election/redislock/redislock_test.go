@@ -50,7 +50,7 @@ func TestNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		run(t, l)
+		elected(t, l)
 	}
 }
 
