@@ -8,10 +8,9 @@ import (
 // User is an account as administrators see it.
 type User struct {
 	Account
-	HasPassword       bool // without one nobody can log in
-	CreatedAt         time.Time
-	UpdatedAt         time.Time // of anything but an upgrade of the hash
-	PasswordChangedAt time.Time // zero when it was never set here
+	HasPassword bool // without one nobody can log in
+	CreatedAt   time.Time
+	UpdatedAt   time.Time // of anything but an upgrade of the hash
 }
 
 // Directory is a source of users that authd itself manages. Methods may be called concurrently, from several
@@ -19,8 +18,8 @@ type User struct {
 // ErrUsername, ErrNotFound, ErrExists, ErrWeakPassword, ErrRoles, ErrBusy or ErrUnavailable; after ErrUnavailable the
 // outcome of a change is unknown. A change is durable, and seen by every later call, once it has returned nil.
 //
-// A directory does not know of sessions: who disables an account, removes it or changes its password also ends its
-// sessions.
+// A directory does not know of sessions: to disable an account, to remove it or to change its password leaves a
+// [PendingEnd], made in one step with the change, and who asks for the change has its sessions ended; see package outbox.
 type Directory interface {
 	Authenticator
 	// Add creates an account with a new subject.

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 var (
@@ -27,6 +28,9 @@ type Account struct {
 	Username string
 	Roles    []string // the "roles" claim (RFC 9068 section 2.2.3.1)
 	Disabled bool
+	// PasswordChangedAt is when the password became what it is, by the clock of its source; zero when that is not known.
+	// Sessions whose user authenticated before end at their next refresh.
+	PasswordChangedAt time.Time
 }
 
 // Authenticator checks logins. Methods may be called concurrently and honour ctx.

@@ -41,7 +41,9 @@ func get(t *testing.T, d identity.Directory, username string) identity.User {
 func testAdd(t *testing.T, o OpenDirectory) {
 	d, _ := open(t, o)
 	alice := add(t, d, "Alice", "writer", "admin", "admin")
-	want := identity.Account{Subject: alice.Subject, Username: "alice", Roles: []string{"admin", "writer"}}
+	want := identity.Account{
+		Subject: alice.Subject, Username: "alice", Roles: []string{"admin", "writer"}, PasswordChangedAt: alice.PasswordChangedAt,
+	}
 	if !reflect.DeepEqual(alice, want) {
 		t.Errorf("Add returned %+v, want %+v", alice, want)
 	}
@@ -194,6 +196,7 @@ func testSetPassword(t *testing.T, o OpenDirectory) {
 	alice := add(t, d, "alice", "admin")
 	before := get(t, d, "alice")
 	got, err := d.SetPassword(t.Context(), "Alice", another)
+	alice.PasswordChangedAt = get(t, d, "alice").PasswordChangedAt
 	if err != nil || !reflect.DeepEqual(got, alice) {
 		t.Fatalf("SetPassword = %+v, %v, want %+v", got, err, alice)
 	}

@@ -55,7 +55,7 @@ func (s *Store) newRecord(username string, roles []string) (record, error) {
 	if roles, err = identity.NormalizeRoles(roles); err != nil {
 		return record{}, err
 	}
-	subject, err := s.newSubject()
+	subject, err := s.newID()
 	if err != nil {
 		return record{}, err
 	}
@@ -127,7 +127,8 @@ func (s *Store) SetPassword(ctx context.Context, username, password string) (ide
 	// By subject, for the name may have passed to a new account while the password was hashed.
 	const query = `UPDATE users SET password_hash = $2, password_changed_at = $3, updated_at = $3 WHERE subject = $1
 		RETURNING ` + columns
-	return s.change(ctx, query, user.Subject, hash)
+	now := s.now()
+	return s.changeAndNote(ctx, "changing a password", now, query, user.Subject, hash, now.UnixMicro())
 }
 
 // SetDisabled implements [identity.Directory].
@@ -137,7 +138,11 @@ func (s *Store) SetDisabled(ctx context.Context, username string, disabled bool)
 		return identity.Account{}, err
 	}
 	const query = `UPDATE users SET disabled = $2, updated_at = $3 WHERE username = $1 RETURNING ` + columns
-	return s.change(ctx, query, name, disabled)
+	if !disabled {
+		return s.change(ctx, query, name, disabled)
+	}
+	now := s.now()
+	return s.changeAndNote(ctx, "disabling an account", now, query, name, disabled, now.UnixMicro())
 }
 
 // SetRoles implements [identity.Directory].
@@ -169,9 +174,5 @@ func (s *Store) Remove(ctx context.Context, username string) (identity.Account, 
 		return identity.Account{}, err
 	}
 	const query = `DELETE FROM users WHERE username = $1 RETURNING ` + columns
-	r, err := s.one(ctx, "removing an account", query, name)
-	if err != nil {
-		return identity.Account{}, err
-	}
-	return r.account(), nil
+	return s.changeAndNote(ctx, "removing an account", s.now(), query, name)
 }

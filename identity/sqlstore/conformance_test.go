@@ -32,6 +32,9 @@ func conforms(t *testing.T, create func(testing.TB) database) {
 	identitytest.RunDirectory(t, func(t *testing.T, h *identity.Hasher) identity.Directory {
 		return create(t).open(t, sqlstore.Config{Hasher: h})
 	})
+	identitytest.RunNotes(t, func(t *testing.T, h *identity.Hasher) identitytest.NotingDirectory {
+		return create(t).open(t, sqlstore.Config{Hasher: h})
+	})
 }
 
 // database is an empty one. What is opened in it twice is as two processes are.

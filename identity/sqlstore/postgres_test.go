@@ -184,7 +184,8 @@ func limited(t testing.TB, db database) database {
 		GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO `+role+`;
 		REVOKE INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public FROM `+role+`;`)
 	sqlstore.Postgres.Exec(t, db.name, `DO $$ BEGIN IF to_regclass('users') IS NOT NULL THEN
-		GRANT INSERT, UPDATE, DELETE ON users TO `+role+`; END IF; END $$`)
+		GRANT INSERT, UPDATE, DELETE ON users TO `+role+`;
+		GRANT INSERT, DELETE ON pending_ends TO `+role+`; END IF; END $$`)
 	db.name = sqlstore.Postgres.URL(role, secret, name)
 	return db
 }

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -29,7 +30,9 @@ func (r *record) fields() []any {
 }
 
 func (r *record) account() identity.Account {
-	account := identity.Account{Subject: r.subject, Username: r.username, Disabled: r.disabled}
+	account := identity.Account{
+		Subject: r.subject, Username: r.username, Disabled: r.disabled, PasswordChangedAt: fromMicros(r.passwordChangedAt),
+	}
 	if r.roles != "" {
 		account.Roles = strings.Split(r.roles, " ")
 	}
@@ -38,11 +41,10 @@ func (r *record) account() identity.Account {
 
 func (r *record) user() identity.User {
 	return identity.User{
-		Account:           r.account(),
-		HasPassword:       r.passwordHash != "",
-		CreatedAt:         fromMicros(r.createdAt),
-		UpdatedAt:         fromMicros(r.updatedAt),
-		PasswordChangedAt: fromMicros(r.passwordChangedAt),
+		Account:     r.account(),
+		HasPassword: r.passwordHash != "",
+		CreatedAt:   fromMicros(r.createdAt),
+		UpdatedAt:   fromMicros(r.updatedAt),
 	}
 }
 
@@ -60,16 +62,22 @@ func fromMicros(us int64) time.Time {
 func (s *Store) query(ctx context.Context, doing, query string, args ...any) ([]record, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	records, err := s.read(ctx, query, args...)
+	records, err := read(ctx, s.db, query, args...)
 	if err != nil {
 		return nil, unavailable(ctx, doing, err)
 	}
 	return records, nil
 }
 
-// read reads the rows to the end: only then has a changing statement been committed, and has the database said so.
-func (s *Store) read(ctx context.Context, query string, args ...any) (records []record, err error) {
-	rows, err := s.db.QueryContext(ctx, query, args...)
+// querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// read reads the rows to the end: only then has a changing statement run, and outside of a transaction been committed,
+// and has the database said so.
+func read(ctx context.Context, db querier, query string, args ...any) (records []record, err error) {
+	rows, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

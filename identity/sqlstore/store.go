@@ -20,13 +20,13 @@ type Config struct {
 	Rules  identity.Rules   // for new passwords
 
 	Now    func() time.Time // of the times in the records; default time.Now
-	Rand   io.Reader        // of subjects; default crypto/rand
+	Rand   io.Reader        // of subjects and notes; default crypto/rand
 	Logger *slog.Logger     // default: discard
 
 	Password string // of PostgreSQL; default: the URL's
 }
 
-// Store implements [identity.Directory]. Its methods may be called concurrently.
+// Store implements [identity.Directory] and [identity.Notes]. Its methods may be called concurrently.
 type Store struct {
 	db     *sql.DB
 	hasher *identity.Hasher
@@ -60,8 +60,9 @@ func OpenSQLite(ctx context.Context, path string, c Config) (*Store, error) {
 // [identity.ErrUnavailable], and so does a connection that is refused. See [PostgresAddress] for the URL. No error
 // holds a password. Close must be called.
 //
-// The role needs SELECT, INSERT, UPDATE and DELETE on the table users and SELECT on schema_migrations; only to bring the
-// schema up to date must it be allowed to create tables, and own those that are there.
+// The role needs SELECT, INSERT, UPDATE and DELETE on the table users, SELECT, INSERT and DELETE on pending_ends and SELECT
+// on schema_migrations; only to bring the schema up to date must it be allowed to create tables, and own those that are
+// there.
 func OpenPostgres(ctx context.Context, url string, c Config) (*Store, error) {
 	if c.Hasher == nil {
 		return nil, errors.New("opening the user database: a password hasher is required")
@@ -118,11 +119,11 @@ func ping(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// newSubject returns 128 random bits in base64url: nothing about the user, and never the same twice.
-func (s *Store) newSubject() (string, error) {
+// newID returns 128 random bits in base64url: nothing about the user, and never the same twice.
+func (s *Store) newID() (string, error) {
 	var b [16]byte
 	if _, err := io.ReadFull(s.rand, b[:]); err != nil {
-		return "", fmt.Errorf("making a subject: %w", err)
+		return "", fmt.Errorf("making an identifier: %w", err)
 	}
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }

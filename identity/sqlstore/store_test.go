@@ -53,8 +53,9 @@ func testReopen(t *testing.T, db database) {
 
 	s = db.open(t, c)
 	want := identity.User{
-		Account: alice, HasPassword: true, CreatedAt: created, UpdatedAt: clock, PasswordChangedAt: created,
+		Account: alice, HasPassword: true, CreatedAt: created, UpdatedAt: clock,
 	}
+	want.PasswordChangedAt = created
 	if got, err := s.Get(t.Context(), "alice"); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("Get = %+v, %v, want %+v", got, err, want)
 	}
@@ -147,6 +148,8 @@ func testDatabaseFails(t *testing.T, db database) {
 		"SetDisabled":  func() error { _, err := s.SetDisabled(ctx, "alice", true); return err },
 		"SetRoles":     func() error { _, err := s.SetRoles(ctx, "alice", "admin"); return err },
 		"Remove":       func() error { _, err := s.Remove(ctx, "alice"); return err },
+		"PendingEnds":  func() error { _, err := s.PendingEnds(ctx, "", 1); return err },
+		"EndsDone":     func() error { return s.EndsDone(ctx, "a note") },
 		"Ping":         func() error { return s.Ping(ctx) },
 	} {
 		err := call()
