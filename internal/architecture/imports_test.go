@@ -58,6 +58,8 @@ var forbidden = []struct {
 	{"statuslist", siblings("session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other; statuslist uses the types of token and revocation"},
 	{"session", backends, "stores are sub-packages"},
 	{"session", []string{module + "/httpapi/...", module + "/middleware/...", module + "/cmd/..."}, "imports go downwards"},
+	{"oauth/backchannel", backends, "outboxes are sub-packages"},
+	{"oauth/backchannel", []string{module + "/httpapi/...", module + "/middleware/...", module + "/cmd/..."}, "imports go downwards"},
 	{"httpapi", []string{module + "/cmd/...", "go.etcd.io/...", "modernc.org/...", "k8s.io/...", "github.com/redis/..."},
 		"the server is given its stores; only cmd/authd chooses them"},
 }
