@@ -13,6 +13,10 @@
 // outlives every access token it can have. The [Service] acknowledges an end when both are durable; where it was
 // interrupted in between, repeating the call, or presenting a token of the session, completes it.
 //
+// A login has two halves, [Service.Authenticate] and [Service.Begin], between which a second factor may be asked for. A
+// client's session may begin from another one that is live in the browser, its parent: it has the parent's authentication,
+// and ends with it.
+//
 // Several holders of one refresh token, such as the tabs of a browser, stay logged in as long as the time from reading
 // the shared token to storing the answer, retries included, is within a third of [Limits].Grace. A holder whose answer
 // is lost must ask again within the grace.

@@ -25,11 +25,11 @@ func (s *Service) Logout(ctx context.Context, subject string, current ID, scope 
 	var err error
 	switch scope {
 	case LogoutSession:
-		err = s.end(ctx, current)
+		err = s.end(ctx, ByUser, current)
 	case LogoutOthers:
 		err = s.endOthers(ctx, subject, current)
 	case LogoutAll:
-		err = s.endSubject(ctx, subject, current)
+		err = s.endSubject(ctx, ByUser, subject, current)
 	default:
 		err = fmt.Errorf("%w: unknown scope %q", ErrInvalidRequest, scope)
 	}
@@ -55,9 +55,9 @@ func (s *Service) End(ctx context.Context, subject string, id ID) error {
 	n, err := s.store.Get(ctx, id, s.limits)
 	switch {
 	case err == nil && n.Subject == subject:
-		err = s.end(ctx, id)
+		err = s.end(ctx, ByUser, id)
 	case errors.Is(err, ErrEnded) && n.Subject == subject && !s.revoked(ctx, id):
-		err = s.revoke(ctx, []ID{id}) // the end was interrupted
+		err = s.end(ctx, ByUser, id) // the end was interrupted
 	case err == nil || errors.Is(err, ErrNotFound):
 		err = ErrNotFound
 	default:
@@ -75,7 +75,7 @@ func (s *Service) EndSessions(ctx context.Context, ids ...ID) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	if err := s.end(ctx, ids...); err != nil {
+	if err := s.end(ctx, ByAdministrator, ids...); err != nil {
 		return fmt.Errorf("ending sessions: %w", err)
 	}
 	s.log.InfoContext(ctx, "sessions ended", "sids", ids)
@@ -85,7 +85,7 @@ func (s *Service) EndSessions(ctx context.Context, ids ...ID) error {
 // EndSubject ends every session of a subject and revokes every token that was issued to it until now, also those that
 // belong to no session.
 func (s *Service) EndSubject(ctx context.Context, subject string) error {
-	if err := s.endSubject(ctx, subject); err != nil {
+	if err := s.endSubject(ctx, ByAdministrator, subject); err != nil {
 		return fmt.Errorf("ending the sessions of a subject: %w", err)
 	}
 	s.log.InfoContext(ctx, "all sessions of a subject ended", "sub", subject)
@@ -120,7 +120,7 @@ func (s *Service) RevokeRefreshToken(ctx context.Context, refreshToken string) e
 		return nil
 	}
 	if err == nil {
-		err = s.end(ctx, t.session)
+		err = s.end(ctx, ByUser, t.session)
 	}
 	if err != nil {
 		return fmt.Errorf("revoking a refresh token: %w", err)
@@ -129,43 +129,15 @@ func (s *Service) RevokeRefreshToken(ctx context.Context, refreshToken string) e
 	return nil
 }
 
-// end ends records first and then revokes: a refresh that slips in between gets a token that the revocation covers. The
-// other way round it could get one that outlives the revocation.
-func (s *Service) end(ctx context.Context, ids ...ID) error {
-	if err := s.store.End(ctx, ids...); err != nil {
-		return unavailable("ending records", err)
-	}
-	ctx, cancel := finishing(ctx)
-	defer cancel()
-	return s.revoke(ctx, ids)
-}
-
-func (s *Service) endOthers(ctx context.Context, subject string, current ID) error {
-	ids, err := s.store.EndSubject(ctx, subject, current)
-	if err != nil {
-		return unavailable("ending records", err)
-	}
-	ctx, cancel := finishing(ctx)
-	defer cancel()
-	return s.revoke(ctx, ids)
-}
-
-// endSubject ends all sessions of a subject, and those of ids, which may be gone from the store. The cut-off alone would
-// not do: a refresh that was decided before may sign its token after it.
-func (s *Service) endSubject(ctx context.Context, subject string, ids ...ID) error {
-	ended, err := s.store.EndSubject(ctx, subject)
-	if err != nil {
-		return unavailable("ending records", err)
-	}
-	ctx, cancel := finishing(ctx)
-	defer cancel()
+// subjectCutOff revokes what was issued to a subject until now.
+func (s *Service) subjectCutOff(subject string) revocation.Entry {
 	now := s.now()
-	return s.revoke(ctx, append(ids, ended...), revocation.Entry{
+	return revocation.Entry{
 		Kind:      revocation.Subject,
 		ID:        revocation.IDOf(revocation.Subject, subject),
 		NotBefore: revocation.Cutoff(now),
 		Expires:   s.tokensDead(now),
-	})
+	}
 }
 
 // cutOffSessions revokes what was issued until now and keeps the entry until the last session it can hit is over.
@@ -180,15 +152,13 @@ func (s *Service) cutOffSessions(ctx context.Context, e revocation.Entry) error 
 	return s.revoke(ctx, nil, e)
 }
 
-// revokeEnded revokes a session whose record has ended, unless that is known to have been done: the holder of an old
-// token must not be able to make work for every verifier.
+// revokeEnded completes the end of a session whose record has ended, unless that is known to have been done: the holder of
+// an old token must not be able to make work for every verifier.
 func (s *Service) revokeEnded(ctx context.Context, id ID) error {
 	if s.revoked(ctx, id) {
 		return nil
 	}
-	ctx, cancel := finishing(ctx)
-	defer cancel()
-	return s.revoke(ctx, []ID{id})
+	return s.end(ctx, ByRefusal, id)
 }
 
 // revoke makes the revocation of sessions, and of what more there is, durable and then known here. The mirror comes

@@ -53,6 +53,7 @@ type world struct {
 	macKeys     *macKeys
 	tokens      *tokens
 	service     *session.Service
+	observer    *observer
 	verifier    *token.Verifier
 	log         *bytes.Buffer
 	path        string
@@ -67,6 +68,7 @@ func newWorld(t *testing.T) *world {
 		accounts: &accounts{byName: map[string]identity.Account{}},
 		macKeys:  &macKeys{current: 1, keys: map[uint32][]byte{1: bytes.Repeat([]byte{1}, 32)}},
 		log:      new(bytes.Buffer),
+		observer: &observer{ended: map[session.EndedBy][]session.Session{}},
 		path:     filepath.Join(t.TempDir(), "authd.db"),
 		key:      newSigningKey(t),
 	}
@@ -111,7 +113,7 @@ func (w *world) open() {
 	w.service, err = session.NewService(session.ServiceConfig{
 		Store: w.store, Accounts: w.accounts, Tokens: w.tokens, MACKeys: w.macKeys,
 		Revocations: w.revocations, Mirror: w.patient, Now: w.clock.Now,
-		Logger: slog.New(slog.NewJSONHandler(w.log, nil)),
+		Logger: slog.New(slog.NewJSONHandler(w.log, nil)), Ended: w.observer,
 	})
 	must()
 }
@@ -305,6 +307,18 @@ func (r *watchedRevocations) Add(ctx context.Context, entries ...revocation.Entr
 	}
 	r.added = append(r.added, entries...)
 	return nil
+}
+
+// observer remembers what it was told.
+type observer struct {
+	mu    sync.Mutex
+	ended map[session.EndedBy][]session.Session
+}
+
+func (o *observer) Ended(_ context.Context, by session.EndedBy, ended ...session.Session) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended[by] = append(o.ended[by], ended...)
 }
 
 // accounts has one password for everybody.

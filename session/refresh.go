@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,7 +35,7 @@ func (s *Service) refresh(ctx context.Context, refreshToken string, use Use) (Gr
 	if err := t.prove(proof); err != nil {
 		return Grant{}, err
 	}
-	use = Use{Address: cleanText(use.Address, maxAddress), UserAgent: cleanText(use.UserAgent, maxUserAgent)}
+	use.Address, use.UserAgent, use.Proof = cleanText(use.Address, maxAddress), cleanText(use.UserAgent, maxUserAgent), nil
 	if err := s.believe(ctx, t.session); err != nil {
 		return Grant{}, err
 	}
@@ -51,7 +52,9 @@ func (s *Service) refresh(ctx context.Context, refreshToken string, use Use) (Gr
 	if err != nil {
 		return Grant{}, err
 	}
-
+	if err := s.checkUse(ctx, t.session, use); err != nil {
+		return Grant{}, err
+	}
 	if err := proof.spend(ctx); err != nil {
 		return Grant{}, err
 	}
@@ -66,12 +69,15 @@ func (s *Service) refresh(ctx context.Context, refreshToken string, use Use) (Gr
 	}
 	s.logOutcome(ctx, after, outcome, use)
 	if outcome == Reused {
-		if err := s.revokeEnded(ctx, t.session); err != nil {
+		if err := s.finishEnd(ctx, ByReuse, []ID{after.ID}, []Session{after}); err != nil {
 			return Grant{}, err
 		}
 		return Grant{}, ErrReuse
 	}
-	g, err := s.grant(ctx, after, account, mac, began)
+	if after.Parent != (ID{}) && use.ClientID == "" {
+		return Grant{}, fmt.Errorf("%w: only its client refreshes this session", ErrInvalidGrant)
+	}
+	g, err := s.grant(ctx, narrowed(after, use), account, mac, began, use.Audience)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -82,6 +88,29 @@ func (s *Service) refresh(ctx context.Context, refreshToken string, use Use) (Gr
 	}
 	g.Outcome = outcome
 	return g, nil
+}
+
+// checkUse holds a refresh by a client that has authenticated to the session, before anything changes.
+func (s *Service) checkUse(ctx context.Context, id ID, use Use) error {
+	if use.ClientID == "" {
+		return nil
+	}
+	n, err := s.store.Get(ctx, id, s.limits)
+	switch {
+	case err != nil:
+		return s.missing(ctx, id, err)
+	case n.ClientID != use.ClientID:
+		return fmt.Errorf("%w: it is of another client", ErrInvalidGrant)
+	case !contains(n.Scope, use.Scope):
+		return ErrScope
+	}
+	return nil
+}
+
+// narrowed returns the session as the next access token shows it.
+func narrowed(n Session, use Use) Session {
+	n.Scope = cmp.Or(use.Scope, n.Scope)
+	return n
 }
 
 // open takes a refresh token apart and checks its MAC. Forged ones end here, without touching the store.
@@ -166,7 +195,7 @@ func (s *Service) refuseIfLive(ctx context.Context, id ID, reason string) error 
 
 // refuse ends a session that may not go on, and returns the error to answer.
 func (s *Service) refuse(ctx context.Context, n Session, reason string) error {
-	if err := s.end(ctx, n.ID); err != nil {
+	if err := s.end(ctx, ByRefusal, n.ID); err != nil {
 		return err
 	}
 	s.log.InfoContext(ctx, "session ended at refresh", "sid", n.ID, "sub", n.Subject, "reason", reason)

@@ -38,6 +38,8 @@ type ServiceConfig struct {
 	Now         func() time.Time // default time.Now
 	Rand        io.Reader        // of session ids; default crypto/rand
 	Logger      *slog.Logger     // default: none
+	// Ended hears of every session that ends, see [Observer]; default: nobody does.
+	Ended Observer
 }
 
 // Service logs users in, refreshes their tokens and ends their sessions. Methods may be called concurrently.
@@ -59,6 +61,7 @@ type Service struct {
 	now         func() time.Time
 	rand        io.Reader
 	log         *slog.Logger
+	observer    Observer
 }
 
 // NewService checks the configuration and reports everything that is wrong with it at once.
@@ -68,7 +71,7 @@ func NewService(c ServiceConfig) (*Service, error) {
 		revocations: c.Revocations, mirror: c.Mirror,
 		clientID: cmp.Or(c.ClientID, "authd"), limits: c.Limits.WithDefaults(),
 		accessTTL: cmp.Or(c.AccessTTL, token.DefaultTTL), leeway: cmp.Or(c.Leeway, token.DefaultLeeway),
-		now: c.Now, rand: c.Rand, log: c.Logger,
+		now: c.Now, rand: c.Rand, log: c.Logger, observer: c.Ended,
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -78,6 +81,9 @@ func NewService(c ServiceConfig) (*Service, error) {
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.observer == nil {
+		s.observer = nobody{}
 	}
 	if err := s.validate(); err != nil {
 		return nil, fmt.Errorf("session service: %w", err)
@@ -114,10 +120,12 @@ type Grant struct {
 }
 
 // grant makes the tokens for a session as the store holds it. began is a time before the store's last step.
-func (s *Service) grant(ctx context.Context, n Session, a identity.Account, mac macKey, began time.Time) (Grant, error) {
+func (s *Service) grant(
+	ctx context.Context, n Session, a identity.Account, mac macKey, began time.Time, audience []string,
+) (Grant, error) {
 	claims := token.Claims{
-		Subject: n.Subject, SessionID: n.ID.String(), ClientID: n.ClientID, Scope: n.Scope,
-		AMR: n.AMR, AuthTime: n.AuthTime, Roles: a.Roles, KeyThumbprint: n.KeyThumbprint,
+		Subject: n.Subject, SessionID: n.ID.String(), ClientID: n.ClientID, Scope: n.Scope, Audience: audience,
+		AMR: n.AMR, ACR: n.ACR, AuthTime: n.AuthTime, Roles: a.Roles, KeyThumbprint: n.KeyThumbprint,
 	}
 	if cutoff := s.notBefore(n.Subject, n.ClientID); cutoff > 0 {
 		claims.IssuedAt = time.Unix(cutoff, 0) // or the cut-off of this very second would hit the new token

@@ -10,7 +10,8 @@ import "context"
 // access token of the session is dead.
 type Store interface {
 	// Create stores a new session, durably once it returns nil. The store sets CreatedAt, LastUsedAt and Chain, and
-	// returns what it stored. An ID that exists already is an error.
+	// returns what it stored. An ID that exists already, live or ended and still remembered, is ErrExists, also when
+	// everything else is the same: it may be what makes a one-time value good for one time.
 	Create(ctx context.Context, s Session) (Session, error)
 	// Get returns a live session, or ErrNotFound. For one that was ended and is still remembered the error is ErrEnded,
 	// and the session comes with it, ID, Subject and EndedAt only.
@@ -35,6 +36,15 @@ type Store interface {
 type Use struct {
 	Address   string
 	UserAgent string
-	// Proof of the key that the session is bound to. Stores do not look at it: the refresh token names the key.
+	// Proof of the key that the session is bound to. Stores do not look at it, nor at what follows: the refresh token names
+	// the key.
 	Proof *Proof
+	// ClientID, if set, is the client that has authenticated: a session of another one is ErrInvalidGrant, before anything
+	// has changed. Sessions that began from another one are refreshed by their client only.
+	ClientID string
+	// Scope, if set, is what this one access token is narrowed to (RFC 6749 section 6); ErrScope, before anything has
+	// changed, where the session has less. It needs a ClientID.
+	Scope string
+	// Audience is who may accept this access token; nil means the issuer's default.
+	Audience []string
 }

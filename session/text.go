@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -62,4 +63,14 @@ func checkScope(s string) error {
 		}
 	}
 	return nil
+}
+
+// contains tells whether every word of narrow is one of wide.
+func contains(wide, narrow string) bool {
+	for word := range strings.FieldsSeq(narrow) {
+		if !slices.Contains(strings.Fields(wide), word) {
+			return false
+		}
+	}
+	return true
 }

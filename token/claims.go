@@ -33,6 +33,9 @@ type Claims struct {
 	// Status is where the token's status list is (status.status_list); zero when absent.
 	Status StatusReference
 
+	// Actor is who acts on behalf of the subject (act, RFC 8693 section 4.1); nil when that is nobody but the client itself.
+	Actor *Actor
+
 	// Custom are all other claims by name, each value as it was written. Registered names, and names that differ from
 	// one only by case, are refused.
 	Custom map[string]json.RawMessage
@@ -61,6 +64,8 @@ type wireClaims struct {
 	Confirmation *wireConfirmation `json:"cnf,omitempty"`
 
 	Status *wireStatus `json:"status,omitempty"`
+
+	Actor *Actor `json:"act,omitempty"`
 }
 
 // MarshalJSON writes the claims set of the token, custom claims last and sorted by name. Zero fields are left out.
@@ -72,6 +77,7 @@ func (c Claims) MarshalJSON() ([]byte, error) {
 		AuthTime: unixOrZero(c.AuthTime), AMR: c.AMR, ACR: c.ACR, Roles: c.Roles,
 		Confirmation: confirmationOf(c.KeyThumbprint),
 		Status:       c.Status.wire(),
+		Actor:        c.Actor,
 	}
 	switch len(c.Audience) {
 	case 0:

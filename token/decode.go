@@ -37,6 +37,7 @@ const (
 	rolesClaim
 	cnfClaim
 	statusClaim
+	actClaim
 )
 
 // claimNamed returns the claim of that exact name.
@@ -74,6 +75,8 @@ func claimNamed(name string) claim {
 		return cnfClaim
 	case "status":
 		return statusClaim
+	case "act":
+		return actClaim
 	}
 	return customClaim
 }
@@ -154,6 +157,8 @@ func (s *scanner) claim(known claim, name string, c *Claims) {
 		c.KeyThumbprint = s.confirmation(name)
 	case statusClaim:
 		c.Status = s.status(name)
+	case actClaim:
+		c.Actor = s.actor(name, maxActors)
 	case customClaim:
 	}
 }

@@ -37,6 +37,10 @@ func (p Profile) is(typ string) bool {
 // Sign returns a JWT with these claims, anything that encodes as a JSON object. It is [ErrUnavailable] when no key may
 // sign.
 func (p Profile) Sign(ctx context.Context, keys SigningKeys, claims any) (raw string, err error) {
+	return p.sign(ctx, keys, func(string) any { return claims })
+}
+
+func (p Profile) sign(ctx context.Context, keys SigningKeys, claims func(alg string) any) (raw string, err error) {
 	kid, alg, key, err := keys.SigningKey(ctx)
 	if err != nil {
 		return "", fmt.Errorf("signing %s: %w: signing key: %w", p.typ, ErrUnavailable, err)
@@ -48,7 +52,7 @@ func (p Profile) Sign(ctx context.Context, keys SigningKeys, claims any) (raw st
 	if err != nil {
 		return "", fmt.Errorf("signing %s: %w", p.typ, err)
 	}
-	payload, err := json.Marshal(claims)
+	payload, err := json.Marshal(claims(alg))
 	if err != nil {
 		return "", fmt.Errorf("signing %s: encoding claims: %w", p.typ, err)
 	}

@@ -86,7 +86,7 @@ func (s *Store) Create(ctx context.Context, n session.Session) (session.Session,
 		return session.Session{}, unavailable("creating a session", err)
 	}
 	if exists {
-		return session.Session{}, fmt.Errorf("creating a session: id %v exists", n.ID)
+		return session.Session{}, fmt.Errorf("creating a session: %w: %v", session.ErrExists, n.ID)
 	}
 	return n, nil
 }

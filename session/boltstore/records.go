@@ -53,6 +53,7 @@ type record struct {
 	ClientID   string   `json:"client_id,omitempty"`
 	Scope      string   `json:"scope,omitempty"`
 	AMR        []string `json:"amr,omitempty"`
+	ACR        string   `json:"acr,omitempty"`
 	AuthTime   int64    `json:"auth_time,omitempty"`
 	CreatedAt  int64    `json:"created,omitempty"`
 	LastUsedAt int64    `json:"used,omitempty"`
@@ -63,6 +64,8 @@ type record struct {
 	Replays    int      `json:"replays,omitempty"`
 	Thumbprint string   `json:"jkt,omitempty"` // of the key; empty in sessions of bearer tokens, and all there were before
 	Ended      int64    `json:"ended,omitempty"`
+
+	Parent session.ID `json:"parent,omitzero"` // none in sessions that began with an authentication, and all there were before
 }
 
 func (r *record) ended() bool { return r.Ended != 0 }
@@ -72,7 +75,8 @@ func (r *record) session(id session.ID) session.Session {
 		return session.Session{ID: id, Subject: r.Subject, EndedAt: time.Unix(0, r.Ended)}
 	}
 	return session.Session{
-		ID: id, Subject: r.Subject, Username: r.Username, ClientID: r.ClientID, Scope: r.Scope, AMR: r.AMR,
+		ID: id, Parent: r.Parent, Subject: r.Subject, Username: r.Username, ClientID: r.ClientID, Scope: r.Scope,
+		AMR: r.AMR, ACR: r.ACR,
 		AuthTime:  time.Unix(0, r.AuthTime),
 		CreatedAt: time.Unix(0, r.CreatedAt), LastUsedAt: time.Unix(0, r.LastUsedAt),
 		Address: r.Address, UserAgent: r.UserAgent, KeyThumbprint: r.Thumbprint,
@@ -114,7 +118,8 @@ func (b buckets) live(id session.ID, now time.Time, l session.Limits) (s session
 
 func (b buckets) put(s session.Session) error {
 	return b.putRecord(s.ID, record{
-		Subject: s.Subject, Username: s.Username, ClientID: s.ClientID, Scope: s.Scope, AMR: s.AMR,
+		Subject: s.Subject, Username: s.Username, ClientID: s.ClientID, Scope: s.Scope,
+		AMR: s.AMR, ACR: s.ACR, Parent: s.Parent,
 		AuthTime:  s.AuthTime.UnixNano(),
 		CreatedAt: s.CreatedAt.UnixNano(), LastUsedAt: s.LastUsedAt.UnixNano(),
 		Address: s.Address, UserAgent: s.UserAgent, Thumbprint: s.KeyThumbprint,

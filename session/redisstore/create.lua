@@ -2,7 +2,8 @@
 -- KEYS[1]  the record, see record.go
 -- ARGV     the record without its first line; how long the server keeps it unless it is refreshed (µs)
 -- answers  {now (µs), 1 if created, record}; otherwise there is another record, {now, 0, ""}
--- The same call again, when its first answer was lost, finds its own untouched session. It writes then too, for WAIT.
+-- The same call again, when its first answer was lost, finds its own untouched session, as no other call has the same
+-- random part. It writes then too, for WAIT.
 local clock = redis.call("TIME")
 local now = clock[1] * 1000000 + clock[2]
 

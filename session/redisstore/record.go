@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -55,19 +56,26 @@ type description struct {
 	ClientID  string   `json:"client_id,omitempty"`
 	Scope     string   `json:"scope,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
+	ACR       string   `json:"acr,omitempty"`
 	AuthTime  int64    `json:"auth_time"` // Unix seconds
 	UserAgent string   `json:"agent,omitempty"`
 	// Thumbprint is of the key; empty in sessions of bearer tokens, and all there were before.
 	Thumbprint string `json:"jkt,omitempty"`
+	// Parent is none in sessions that began with an authentication, and all there were before.
+	Parent session.ID `json:"parent,omitzero"`
+	// Once is random for each call of Create, so that create.lua tells the repeat of a call, whose answer was lost, from
+	// another call with the same content.
+	Once string `json:"once,omitempty"`
 }
 
-// describe returns lines 2 to 4 of a record.
+// describe returns lines 2 to 4 of a record that one call of Create makes.
 func describe(s session.Session) (string, error) {
 	subject, err1 := json.Marshal(s.Subject)
 	address, err2 := json.Marshal(s.Address)
 	rest, err3 := json.Marshal(description{
-		Username: s.Username, ClientID: s.ClientID, Scope: s.Scope, AMR: s.AMR, AuthTime: s.AuthTime.Unix(),
-		UserAgent: s.UserAgent, Thumbprint: s.KeyThumbprint,
+		Username: s.Username, ClientID: s.ClientID, Scope: s.Scope, AMR: s.AMR, ACR: s.ACR,
+		AuthTime: s.AuthTime.Unix(), UserAgent: s.UserAgent, Thumbprint: s.KeyThumbprint,
+		Parent: s.Parent, Once: rand.Text()[:12],
 	})
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return "", fmt.Errorf("encoding a session: %w", err)
@@ -123,7 +131,7 @@ func parseLive(lines []string) (session.Session, error) {
 		Generation: uint64(numbers[0]), Since: time.UnixMicro(numbers[1]), Replays: int(numbers[2]),
 	}
 	s.CreatedAt, s.LastUsedAt = time.UnixMicro(numbers[3]), time.UnixMicro(numbers[4])
-	s.Username, s.ClientID, s.Scope, s.AMR = d.Username, d.ClientID, d.Scope, d.AMR
+	s.Username, s.ClientID, s.Scope, s.AMR, s.ACR, s.Parent = d.Username, d.ClientID, d.Scope, d.AMR, d.ACR, d.Parent
 	s.AuthTime, s.UserAgent, s.KeyThumbprint = time.Unix(d.AuthTime, 0), d.UserAgent, d.Thumbprint
 	return s, nil
 }

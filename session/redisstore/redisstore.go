@@ -103,7 +103,7 @@ func (s *Store) Create(ctx context.Context, n session.Session) (session.Session,
 	case err != nil:
 		return session.Session{}, unavailable(doing, err)
 	case a.code == 0:
-		return session.Session{}, fmt.Errorf("%s: id %v exists", doing, n.ID)
+		return session.Session{}, fmt.Errorf("%s: %w: %v", doing, session.ErrExists, n.ID)
 	}
 	return a.record.session, nil
 }

@@ -3,6 +3,7 @@ package sessiontest
 import (
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,7 +19,8 @@ func testCreate(t *testing.T, h *harness) {
 		t.Errorf("chain %+v; want generation 1 from %v on", s.Chain, s.CreatedAt)
 	}
 	if s.Subject != "alice" || s.Username != "Ada" || s.ClientID != "web" || s.Scope != "read write" ||
-		!slices.Equal(s.AMR, []string{"pwd"}) || s.AuthTime.Unix() != 1_700_000_000 ||
+		!slices.Equal(s.AMR, []string{"pwd", "otp", "mfa"}) || s.ACR != "aal2" || s.Parent != (session.ID{1, 2, 3}) ||
+		s.AuthTime.Unix() != 1_700_000_000 ||
 		s.Address != "192.0.2.1" || s.UserAgent != "test/1" ||
 		s.KeyThumbprint != "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" {
 		t.Errorf("stored something else: %+v", s)
@@ -31,17 +33,41 @@ func testCreate(t *testing.T, h *harness) {
 // Create is the only way into life, so it must not be one back from death.
 func testCreateTwice(t *testing.T, h *harness) {
 	s := h.create("alice")
-	if _, err := h.Store.Create(t.Context(), session.Session{ID: s.ID, Subject: "mallory"}); err == nil {
-		t.Error("created a session with the ID of a live one")
+	if _, err := h.Store.Create(t.Context(), session.Session{ID: s.ID, Subject: "mallory"}); !errors.Is(err, session.ErrExists) {
+		t.Errorf("created a session with the ID of a live one: %v; want ErrExists", err)
 	}
 	if got := h.get(s.ID); !equal(got, s) {
 		t.Errorf("the first session is now %+v", got)
 	}
 	h.end(s.ID)
-	if _, err := h.Store.Create(t.Context(), session.Session{ID: s.ID, Subject: "alice"}); err == nil {
-		t.Error("created a session with the ID of an ended one")
+	if _, err := h.Store.Create(t.Context(), session.Session{ID: s.ID, Subject: "alice"}); !errors.Is(err, session.ErrExists) {
+		t.Errorf("created a session with the ID of an ended one: %v; want ErrExists", err)
 	}
 	h.wantEnded(s)
+}
+
+// What is good for one time must not be taken for a repeat, also when both times everything is the same: of those who
+// present it at once, one gets a session.
+func testCreateAlike(t *testing.T, h *harness) {
+	n := session.Session{ID: newID(), Subject: "alice", Username: "Ada", ClientID: "web", AuthTime: time.Unix(1_700_000_000, 0)}
+	var wg sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		wg.Go(func() { _, errs[i] = h.Store.Create(t.Context(), n) })
+	}
+	wg.Wait()
+	made := 0
+	for _, err := range errs {
+		switch {
+		case err == nil:
+			made++
+		case !errors.Is(err, session.ErrExists):
+			t.Errorf("create: %v; want ErrExists", err)
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d of %d created the session", made, len(errs))
+	}
 }
 
 func testUnknown(t *testing.T, h *harness) {

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 	}{
 		{"Create", testCreate},
 		{"CreateTwice", testCreateTwice},
+		{"CreateAlike", testCreateAlike},
 		{"Unknown", testUnknown},
 		{"Rotate", testRotate},
 		{"ReplayCurrent", testReplayCurrent},
@@ -79,7 +80,7 @@ func (h *harness) create(subject string) session.Session {
 	h.Helper()
 	s, err := h.Store.Create(h.Context(), session.Session{
 		ID: newID(), Subject: subject, Username: "Ada", ClientID: "web", Scope: "read write",
-		AMR: []string{"pwd"}, AuthTime: time.Unix(1_700_000_000, 0),
+		AMR: []string{"pwd", "otp", "mfa"}, ACR: "aal2", AuthTime: time.Unix(1_700_000_000, 0), Parent: session.ID{1, 2, 3},
 		Address: "192.0.2.1", UserAgent: "test/1", KeyThumbprint: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I",
 	})
 	if err != nil {
@@ -154,7 +155,7 @@ func (h *harness) end(ids ...session.ID) {
 // equal compares two sessions by instants, not by how their times are represented.
 func equal(a, b session.Session) bool {
 	return a.ID == b.ID && a.Subject == b.Subject && a.Username == b.Username && a.ClientID == b.ClientID &&
-		a.Scope == b.Scope && slices.Equal(a.AMR, b.AMR) && a.AuthTime.Equal(b.AuthTime) &&
+		a.Scope == b.Scope && slices.Equal(a.AMR, b.AMR) && a.ACR == b.ACR && a.Parent == b.Parent && a.AuthTime.Equal(b.AuthTime) &&
 		a.CreatedAt.Equal(b.CreatedAt) && a.LastUsedAt.Equal(b.LastUsedAt) &&
 		a.Address == b.Address && a.UserAgent == b.UserAgent && a.KeyThumbprint == b.KeyThumbprint &&
 		a.Chain.Generation == b.Chain.Generation && a.Chain.Since.Equal(b.Chain.Since) &&
