@@ -3,7 +3,6 @@ package session_test
 import (
 	"errors"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -156,27 +155,6 @@ func TestBeginOnce(t *testing.T) {
 	}
 	if got := w.observer.ended[session.ByReuse]; len(got) != 1 || got[0].ID != r.ID || got[0].ClientID != "web" {
 		t.Errorf("told of %+v", got)
-	}
-}
-
-func TestBeginOnceAtOnce(t *testing.T) {
-	w := newWorld(t)
-	who := w.authenticate("alice")
-	var wg sync.WaitGroup
-	grants := make([]session.Grant, 8)
-	errs := make([]error, 8)
-	for i := range grants {
-		wg.Go(func() {
-			grants[i], errs[i] = w.service.Begin(t.Context(), who, session.BeginRequest{ID: session.ID{7}})
-		})
-	}
-	wg.Wait()
-	for i, g := range grants {
-		if errs[i] == nil {
-			w.wantDead(g)
-		} else if !errors.Is(errs[i], session.ErrExists) && !errors.Is(errs[i], session.ErrUnavailable) {
-			t.Errorf("begin: %v", errs[i])
-		}
 	}
 }
 
