@@ -1,21 +1,5 @@
 #!/bin/sh
-# Installs redis-server from the distribution when it is missing, without letting the distribution start a service of
-# its own: tests start their servers themselves.
+# Installs redis-server from the distribution when it is missing.
 set -eu
 
-command -v redis-server >/dev/null && exit 0
-
-as_root() {
-	if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-# invoke-rc.d asks this file whether services may start; 101 says no. One that is there already stays.
-policy=/usr/sbin/policy-rc.d
-if [ ! -e "$policy" ]; then
-	trap 'as_root rm -f "$policy"' EXIT
-	printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
-	as_root chmod 755 "$policy"
-fi
-
-as_root apt-get update -qq
-as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server
+command -v redis-server >/dev/null || "$(dirname "$0")/../debian.sh" redis-server
