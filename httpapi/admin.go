@@ -15,6 +15,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/authd-project/authd/audit"
 )
 
 // adminDocument is the OpenAPI document of the admin listener.
@@ -40,6 +42,9 @@ type AdminConfig struct {
 	// TokenLife is how long an access token may be accepted after it was issued: its longest life and the leeway of
 	// verifiers. Revocations by jti are kept that long. Required.
 	TokenLife time.Duration
+
+	// Audit records what administrators do; nil records nothing.
+	Audit Audit
 
 	// Gatherer is what /metrics shows. Required.
 	Gatherer prometheus.Gatherer
@@ -72,7 +77,9 @@ func NewAdmin(c AdminConfig) (*Server, error) {
 	if err := c.validate(); err != nil {
 		return nil, fmt.Errorf("admin listener: %w", err)
 	}
-	base, err := newSite(siteConfig{name: "admin", log: c.Log, metrics: c.Metrics, now: c.Now, trusted: c.TrustedProxies})
+	base, err := newSite(siteConfig{
+		name: "admin", log: c.Log, metrics: c.Metrics, now: c.Now, trusted: c.TrustedProxies, audit: newAuditor(c.Audit, false, nil),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("admin listener: %w", err)
 	}
@@ -81,7 +88,7 @@ func NewAdmin(c AdminConfig) (*Server, error) {
 		a.add(r)
 	}
 	for _, r := range a.guardedRoutes() {
-		r.handle = a.guarded(r.handle)
+		r.handle, r.guarded = a.guarded(r.handle), true
 		a.add(r)
 	}
 	return newServer(a.site, c.Limits), nil
@@ -128,15 +135,15 @@ func (a *admin) openRoutes() []*route {
 func (a *admin) guardedRoutes() []*route {
 	return []*route{
 		{method: http.MethodGet, path: "/admin/users", handle: a.listUsers},
-		{method: http.MethodPost, path: "/admin/users", handle: a.addUser, changes: true},
+		{method: http.MethodPost, path: "/admin/users", handle: a.addUser, changes: true, event: audit.UserAdded},
 		{method: http.MethodGet, path: "/admin/users/:username", handle: a.getUser},
-		{method: http.MethodDelete, path: "/admin/users/:username", handle: a.removeUser, changes: true},
-		{method: http.MethodPut, path: "/admin/users/:username/password", handle: a.setPassword, changes: true},
-		{method: http.MethodPut, path: "/admin/users/:username/roles", handle: a.setRoles, changes: true},
-		{method: http.MethodPost, path: "/admin/users/:username/disable", handle: a.disableUser, changes: true},
-		{method: http.MethodPost, path: "/admin/users/:username/enable", handle: a.enableUser, changes: true},
-		{method: http.MethodPost, path: "/admin/users/:username/forgive", handle: a.forgiveUser, changes: true},
-		{method: http.MethodDelete, path: "/admin/users/:username/sessions", handle: a.endUserSessions, changes: true},
+		{method: http.MethodDelete, path: "/admin/users/:username", handle: a.removeUser, changes: true, event: audit.UserRemoved},
+		{method: http.MethodPut, path: "/admin/users/:username/password", handle: a.setPassword, changes: true, event: audit.PasswordChanged},
+		{method: http.MethodPut, path: "/admin/users/:username/roles", handle: a.setRoles, changes: true, event: audit.RolesChanged},
+		{method: http.MethodPost, path: "/admin/users/:username/disable", handle: a.disableUser, changes: true, event: audit.UserDisabled},
+		{method: http.MethodPost, path: "/admin/users/:username/enable", handle: a.enableUser, changes: true, event: audit.UserEnabled},
+		{method: http.MethodPost, path: "/admin/users/:username/forgive", handle: a.forgiveUser, changes: true, event: audit.UserForgiven},
+		{method: http.MethodDelete, path: "/admin/users/:username/sessions", handle: a.endUserSessions, changes: true, event: audit.SubjectRevoked},
 
 		{method: http.MethodGet, path: "/admin/sessions", handle: a.listSessions},
 		{method: http.MethodDelete, path: "/admin/sessions/:id", handle: a.endSession, changes: true},
@@ -147,8 +154,8 @@ func (a *admin) guardedRoutes() []*route {
 		{method: http.MethodPost, path: "/admin/explain", handle: a.explain},
 
 		{method: http.MethodGet, path: "/admin/keys", handle: a.listKeys},
-		{method: http.MethodPost, path: "/admin/keys/rotate", handle: a.rotateKeys, changes: true},
-		{method: http.MethodPost, path: "/admin/keys/:kid/revoke", handle: a.revokeKey, changes: true},
+		{method: http.MethodPost, path: "/admin/keys/rotate", handle: a.rotateKeys, changes: true, event: audit.KeyRotated},
+		{method: http.MethodPost, path: "/admin/keys/:kid/revoke", handle: a.revokeKey, changes: true, event: audit.KeyRevoked},
 	}
 }
 
@@ -169,6 +176,7 @@ func (a *admin) guarded(next handler) handler {
 		if subtle.ConstantTimeCompare(got[:], a.cfg.TokenSHA256[:]) != 1 {
 			return &refusal{status: http.StatusForbidden, code: codeForbidden, detail: "This is not the admin token."}
 		}
+		x.actsAs(audit.Admin, "")
 		return next(x)
 	}
 }

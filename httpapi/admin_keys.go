@@ -41,6 +41,7 @@ func timeOrNil(t time.Time) *time.Time {
 // rotateKeys says how long to wait when the standby has not been published for long enough.
 func (a *admin) rotateKeys(x *exchange) error {
 	kid, err := a.cfg.Keys.Rotate(x.ctx())
+	x.note("kid", kid)
 	var early *keys.TooYoungError
 	if errors.As(err, &early) {
 		x.header().Set(echo.HeaderRetryAfter, strconv.Itoa(int(math.Ceil(early.Wait.Seconds()))))
@@ -62,7 +63,9 @@ func (a *admin) revokeKey(x *exchange) error {
 		return err
 	}
 	revoke := a.cfg.Keys.Revoke
+	x.note("kid", kid)
 	if r.DryRun {
+		x.happens("")
 		revoke = a.cfg.Keys.BlastRadius
 	}
 	result, err := revoke(x.ctx(), kid)

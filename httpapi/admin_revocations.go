@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 
+	"github.com/authd-project/authd/audit"
 	"github.com/authd-project/authd/httpapi/adminapi"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/session"
@@ -67,12 +68,18 @@ func (a *admin) revokeBy(x *exchange, r adminapi.Revocation, kind revocation.Kin
 		return a.cfg.Sessions.EndSessions(ctx, id)
 	case revocation.Subject:
 		x.subject = r.ID
+		x.happens(audit.SubjectRevoked)
 		return a.cfg.Sessions.EndSubject(ctx, r.ID)
 	case revocation.Client:
+		x.happens(audit.ClientRevoked)
+		x.note("client_id", r.ID)
 		return a.cfg.Sessions.EndClient(ctx, r.ID)
 	case revocation.Everything:
+		x.happens(audit.EverythingRevoked)
 		return a.cfg.Sessions.EndEverything(ctx)
 	case revocation.Key:
+		x.happens(audit.KeyRevoked)
+		x.note("kid", r.ID)
 		_, err := a.cfg.Keys.Revoke(ctx, r.ID)
 		return err
 	default: // by username
@@ -81,6 +88,7 @@ func (a *admin) revokeBy(x *exchange, r adminapi.Revocation, kind revocation.Kin
 			return err
 		}
 		x.subject = user.Subject
+		x.happens(audit.SubjectRevoked)
 		return a.cfg.Sessions.EndSubject(ctx, user.Subject)
 	}
 }
@@ -94,5 +102,7 @@ func (a *admin) revokeToken(x *exchange, jti string) error {
 		return err
 	}
 	a.cfg.Mirror.Merge(entry)
+	x.happens(audit.TokenRevoked)
+	x.note("jti", jti)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/authd-project/authd/httpapi/adminapi"
 	"github.com/authd-project/authd/identity"
@@ -69,6 +70,8 @@ func (a *admin) addUser(x *exchange) error {
 		return err
 	}
 	x.subject = account.Subject
+	x.note("username", account.Username)
+	x.note("roles", strings.Join(u.Roles, " "))
 	return a.answerUser(x, http.StatusCreated, account.Username)
 }
 
@@ -160,6 +163,7 @@ func (a *admin) setRoles(x *exchange) error {
 	if err := readObject(x, field{Name: "roles", Into: &r.Roles, Required: true, Max: maxRole}); err != nil {
 		return err
 	}
+	x.note("roles", strings.Join(r.Roles, " "))
 	username, err := x.pathParam("username")
 	if err != nil {
 		return err

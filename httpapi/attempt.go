@@ -35,6 +35,7 @@ func (p *public) attempt(x *exchange, r session.LoginRequest) (session.Grant, er
 		return session.Grant{}, fmt.Errorf("asking how many logins have failed: %w", err)
 	}
 	if !a.Allowed {
+		p.loginFailed(x, r.Username, r.ClientID)
 		return session.Grant{}, tooManyAttempts(a.RetryAfter)
 	}
 	settle := func(context.Context, *ratelimit.Attempt) error { // after a panic nobody knows, so it counts
@@ -53,7 +54,14 @@ func (p *public) attempt(x *exchange, r session.LoginRequest) (session.Grant, er
 	case !errors.Is(err, identity.ErrInvalidCredentials): // nobody learned that the password was wrong
 		settle = p.cfg.Logins.Cancelled
 	}
-	return grant, err
+	if err != nil {
+		p.loginFailed(x, r.Username, r.ClientID)
+		return grant, err
+	}
+	if err := p.loggedIn(x, grant.Session, a.Known); err != nil { // nobody has its tokens yet
+		return session.Grant{}, errors.Join(err, p.cfg.Sessions.End(x.ctx(), grant.Session.Subject, grant.Session.ID))
+	}
+	return grant, nil
 }
 
 // accountName is the one spelling under which failures of an account are counted: were two spellings counted apart,

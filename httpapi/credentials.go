@@ -8,6 +8,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/authd-project/authd/audit"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/token"
 )
@@ -125,6 +126,7 @@ func (p *public) verify(x *exchange, revocations revocation.Checker) (*token.Cla
 		return nil, err
 	}
 	x.subject, x.session = claims.Subject, claims.SessionID
+	x.actsAs(audit.User, claims.Subject)
 	return claims, nil
 }
 

@@ -17,6 +17,8 @@ type exchange struct {
 	subject   string // of the token or account the request is about, when known
 	session   string // likewise
 	err       error  // why the request failed; for the log only
+
+	happening *happening // what the audit log will say; nil for what changes nothing
 }
 
 // handler answers a request, or returns an error for [site.fail] to answer.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/authd-project/authd/audit"
 	"github.com/authd-project/authd/session"
 )
 
@@ -102,6 +103,7 @@ func (p *public) refresh(x *exchange) error {
 		}
 		return grantError(err)
 	}
+	p.refreshed(x, grant)
 	return p.grant(x, grant, cookies)
 }
 
@@ -143,7 +145,11 @@ func (p *public) logout(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	x.note("scope", scope)
 	if err := p.cfg.Sessions.Logout(x.ctx(), subject, id, which); err != nil {
+		return err
+	}
+	if err := p.audit.confirm(x); err != nil {
 		return err
 	}
 	if which != session.LogoutOthers && len(x.Request().Cookies()) > 0 {
@@ -185,5 +191,6 @@ func (p *public) whoLogsOut(x *exchange, scope session.LogoutScope) (subject str
 		return "", id, err
 	}
 	x.subject, x.session = s.Subject, s.ID.String()
+	x.actsAs(audit.User, s.Subject)
 	return s.Subject, s.ID, nil
 }

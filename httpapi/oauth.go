@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/authd-project/authd/audit"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/session"
 	"github.com/authd-project/authd/token"
@@ -47,12 +48,14 @@ func oauthError(r *refusal) oauthErrorBody {
 
 // authenticateClient checks the client's credentials.
 func (p *public) authenticateClient(x *exchange) error {
-	if p.clientID(x) == "" {
+	id := p.clientID(x)
+	if id == "" {
 		return &refusal{
 			status: http.StatusUnauthorized, code: codeInvalidCredentials,
 			challenge: `Basic realm="authd", charset="UTF-8"`, detail: "Client credentials are required.",
 		}
 	}
+	x.actsAs(audit.Client, id)
 	return nil
 }
 
@@ -266,6 +269,8 @@ func (p *public) revokeAccess(x *exchange, raw string) error {
 		return err
 	}
 	p.cfg.Mirror.Merge(entry)
+	x.happens(audit.TokenRevoked)
+	x.note("jti", c.ID)
 	return nil
 }
 

@@ -96,6 +96,7 @@ func (s *site) fail(x *exchange, err error) {
 		return
 	}
 	r := answerTo(err)
+	s.audit.failed(x, r)
 	h := x.header()
 	h.Set(echo.HeaderCacheControl, "no-store")
 	h.Del("ETag")

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/authd-project/authd/audit"
 	"github.com/authd-project/authd/dpop"
 )
 
@@ -59,6 +60,11 @@ type PublicConfig struct {
 	StatusLists StatusLists
 	// Accounts lets /v1/me tell the user's present name; nil leaves the name out.
 	Accounts Accounts
+	// Audit records security events; nil records none. With AuditStrict a login or logout that it does not confirm is
+	// answered 503. Names tells it whose account a failed login was for; nil leaves the name out.
+	Audit       Audit
+	AuditStrict bool
+	Names       UserNames
 
 	// TrustedProxies may name the client's address in X-Forwarded-For, and the request in X-Request-Id. By default the
 	// address is the connection's and the identifier is made here.
@@ -100,7 +106,10 @@ func NewPublic(c PublicConfig) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("public listener: %w", err)
 	}
-	base, err := newSite(siteConfig{name: "public", log: c.Log, metrics: c.Metrics, now: c.Now, trusted: c.TrustedProxies})
+	base, err := newSite(siteConfig{
+		name: "public", log: c.Log, metrics: c.Metrics, now: c.Now, trusted: c.TrustedProxies,
+		audit: newAuditor(c.Audit, c.AuditStrict, c.Names),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("public listener: %w", err)
 	}
@@ -151,9 +160,9 @@ func (c PublicConfig) validate() error {
 
 func (p *public) routes() []*route {
 	return []*route{
-		{method: http.MethodPost, path: "/v1/login", limit: "login", handle: p.login, changes: true},
+		{method: http.MethodPost, path: "/v1/login", limit: "login", handle: p.login, changes: true, event: audit.Login},
 		{method: http.MethodPost, path: "/v1/refresh", limit: "refresh", handle: p.refresh, changes: true},
-		{method: http.MethodPost, path: "/v1/logout", limit: "logout", handle: p.logout, changes: true},
+		{method: http.MethodPost, path: "/v1/logout", limit: "logout", handle: p.logout, changes: true, event: audit.Logout},
 		{method: http.MethodGet, path: "/v1/me", limit: "me", handle: p.me, quiet: true},
 		{method: http.MethodGet, path: "/v1/sessions", limit: "sessions", handle: p.listSessions, quiet: true},
 		{method: http.MethodDelete, path: "/v1/sessions/:id", limit: "sessions", handle: p.endSession, changes: true},

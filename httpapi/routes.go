@@ -3,6 +3,8 @@ package httpapi
 import (
 	"errors"
 	"net/http"
+
+	"github.com/authd-project/authd/audit"
 )
 
 // route is one operation of the OpenAPI document.
@@ -10,6 +12,9 @@ type route struct {
 	method string
 	path   string // as echo spells it; also the metric label and what the log shows
 	handle handler
+
+	event   audit.Type // what the audit log calls a success, and most failures; "" for nothing
+	guarded bool       // only for administrators
 
 	limit   string                   // name of the rate limit; routes of one name share it
 	client  func(x *exchange) string // the client that the limit counts; nil or "" means the client's address

@@ -31,6 +31,7 @@ type site struct {
 	metrics *Metrics
 	now     func() time.Time
 	trusted []netip.Prefix
+	audit   auditor
 
 	noStore, noSniff []string // values of headers, shared by all answers
 }
@@ -41,11 +42,12 @@ type siteConfig struct {
 	metrics *Metrics
 	now     func() time.Time
 	trusted []netip.Prefix
+	audit   auditor
 }
 
 func newSite(c siteConfig) (*site, error) {
 	s := &site{
-		name: c.name, echo: echo.New(), log: c.log, metrics: c.metrics, now: c.now, trusted: c.trusted,
+		name: c.name, echo: echo.New(), log: c.log, metrics: c.metrics, now: c.now, trusted: c.trusted, audit: c.audit,
 		noStore: []string{"no-store"}, noSniff: []string{"nosniff"},
 	}
 	if s.log == nil {
@@ -144,5 +146,6 @@ func (s *site) handle(x *exchange) error {
 	if x.route.changes {
 		defer x.limitTime(requestTime, true)()
 	}
+	s.audit.begin(x)
 	return x.route.handle(x)
 }

@@ -16,6 +16,7 @@ import (
 type Attempt struct {
 	Allowed    bool
 	RetryAfter time.Duration // when refused: not before this much later is an attempt from here admitted
+	Known      bool          // the account has logged in from this address before
 
 	account, address string // as keys
 	charges          []charge

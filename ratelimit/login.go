@@ -181,7 +181,7 @@ func (g *LoginGuard) try(ctx context.Context, a *Attempt) (err error) {
 	if err != nil {
 		return fmt.Errorf("looking up known addresses: %w", err)
 	}
-	a.recent = known && ago < recently
+	a.Known, a.recent = known, known && ago < recently
 	if !d.Allowed {
 		a.RetryAfter = d.RetryAfter
 		return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/authd-project/authd/audit"
 	"github.com/authd-project/authd/election"
 	"github.com/authd-project/authd/httpapi"
 	"github.com/authd-project/authd/internal/boltfile"
@@ -31,6 +32,8 @@ type app struct {
 
 	public, admin *httpapi.Server
 	adminToken    string
+	audit         *audit.Log
+	identity      string        // names this process
 	tokenLife     time.Duration // the longest life of any token still alive, whoever issued it
 	registry      *prometheus.Registry
 	metrics       *httpapi.Metrics
@@ -66,6 +69,9 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	}
 	file, err := a.openFile()
 	if err != nil {
+		return nil, err
+	}
+	if err := a.openAudit(); err != nil {
 		return nil, err
 	}
 	policy, err := a.startPolicy(ctx, file)
@@ -125,6 +131,7 @@ func (a *app) openSessions(issuer string, st stores, status token.StatusAllocato
 	return session.NewService(session.ServiceConfig{
 		Store: st.sessions, Accounts: a.users, Tokens: issuerOf, MACKeys: a.view, Revocations: st.revocations, Mirror: a.mirror,
 		Limits: a.cfg.sessionLimits(), AccessTTL: a.tokenLife, Leeway: a.cfg.Leeway, Logger: a.log,
+		Ended: auditedEnds{a.audit},
 	})
 }
 
@@ -150,7 +157,8 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 		Sessions: sessions, Verifier: verifier, Keys: a.view, Revocations: revocations, Mirror: a.mirror,
 		Feed:        httpfeed.NewHandler(a.feedConfig()),
 		StatusLists: a.statusLists,
-		Accounts:    a.users, TrustedProxies: proxies, Metrics: a.metrics, Log: a.log,
+		Audit:       a.audit, AuditStrict: a.cfg.AuditStrict, Names: a.users,
+		Accounts: a.users, TrustedProxies: proxies, Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Connections: a.cfg.MaxConnections, Drain: a.cfg.DrainTimeout},
 	})
 	return err
@@ -165,6 +173,7 @@ func (a *app) openAdmin(sessions *session.Service, verifier *token.Verifier, rev
 	err = errors.Join(
 		httpapi.RegisterState(a.registry, a.mirror, a.view, nil),
 		httpapi.RegisterLeadership(a.registry, a.leadership, nil),
+		httpapi.RegisterAudit(a.registry, a.audit.Stats),
 	)
 	if err != nil {
 		return err
@@ -173,7 +182,7 @@ func (a *app) openAdmin(sessions *session.Service, verifier *token.Verifier, rev
 		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
 		Users:       a.users, Sessions: sessions, Logins: a.limits.logins, Revocations: revocations, Mirror: a.mirror,
 		Ring: a.view, Tokens: verifier, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway,
-		Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
+		Audit: a.audit, Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Drain: a.cfg.DrainTimeout},
 	})
 	return err

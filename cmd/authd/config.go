@@ -29,6 +29,7 @@ type Config struct {
 	ExtAuthzConfig
 	DPoPConfig
 	StatusListConfig
+	AuditConfig
 
 	Listen, AdminListen string
 	Issuer              string
@@ -113,6 +114,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	c.DPoPConfig.bind(fs)
 	c.ExtAuthzConfig.bind(fs)
 	c.StatusListConfig.bind(fs)
+	c.AuditConfig.bind(fs)
 }
 
 // defaultData follows the XDG base directory specification, so that every command finds the same folder.
@@ -131,6 +133,7 @@ func defaultData() string {
 // bound, as the port may be 0.
 func (c *Config) complete() {
 	c.StatusListConfig.complete(c.AccessTTL)
+	c.AuditConfig.complete(c.Data)
 	c.completeCluster()
 	if c.KEKFile == "" && !c.shared() {
 		c.KEKFile = filepath.Join(c.Data, "kek")
@@ -182,6 +185,7 @@ func (c *Config) Validate() error {
 		require(!c.Demo || loopback(c.Listen) && loopback(c.AdminListen), "demo: listen and admin-listen must be on loopback, as its passwords are published"),
 	}
 	problems = append(problems, c.StatusListConfig.validate(c.AccessTTL)...)
+	problems = append(problems, c.AuditConfig.validate()...)
 	_, err := c.oauthClients()
 	problems = append(problems, err)
 	_, err = c.trustedProxies()

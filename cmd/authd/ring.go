@@ -50,6 +50,7 @@ func (a *app) openKeys(policy keys.Policy, revocations revocation.Store) (err er
 		return err
 	}
 	identity := processIdentity()
+	a.identity = identity
 	a.rotator, err = keys.NewRotator(keys.RotatorConfig{
 		Store: a.ring, Policy: policy, Holder: identity, Revoked: revoked, Reports: a.reports, View: a.view, Log: a.log,
 		Revocations: keys.KeyRevokerFunc(func(ctx context.Context, kid string, until time.Time) error {
@@ -80,7 +81,7 @@ func (a *app) stand(identity string) error {
 	}
 	a.jobs = append(a.jobs, a.leadership.Run, func(ctx context.Context) error {
 		return a.leadership.Lead(ctx, a.rotator.Lead)
-	})
+	}, a.watchTransitions)
 	return nil
 }
 

@@ -39,6 +39,7 @@ func serve(ctx context.Context, cfg Config, stdout io.Writer, log *slog.Logger) 
 	defer public.Close()
 	defer admin.Close()
 	issuer := cfg.issuerAt(public.Addr().String())
+	cfg.auditOutput = stdout
 	a, err := newApp(ctx, cfg, issuer, log)
 	if err != nil {
 		return err
@@ -48,6 +49,7 @@ func serve(ctx context.Context, cfg Config, stdout io.Writer, log *slog.Logger) 
 		return err
 	}
 	a.announce(stdout, issuer, public.Addr(), admin.Addr())
+	a.recordStart(ctx, issuer)
 	extAuthz, err := a.openExtAuthz(ctx, stdout)
 	if err != nil {
 		return err
