@@ -114,24 +114,24 @@ func (s *Service) Vouch(ctx context.Context, subject, clientID string, amr ...st
 	return Authentication{Account: account, Time: time.Unix(authTime, 0)}.With(amr...), nil
 }
 
-// Resume returns the authentication that a live session began with, so that a session of another client can begin from
+// Resume returns a live session and the authentication that it began with, so that a session of a client can begin from
 // it. A session that is gone, or whose user may not log in any more, is [ErrInvalidGrant]. It is [ErrStale] when a
 // revocation for that client came since: the user must authenticate again.
-func (s *Service) Resume(ctx context.Context, id ID, clientID string) (Authentication, error) {
+func (s *Service) Resume(ctx context.Context, id ID, clientID string) (Authentication, Session, error) {
 	n, err := s.live(ctx, id)
 	if err != nil {
-		return Authentication{}, fmt.Errorf("resuming a session: %w", err)
+		return Authentication{}, Session{}, fmt.Errorf("resuming a session: %w", err)
 	}
 	account, err := s.accounts.Account(ctx, n.Subject)
 	switch {
 	case errors.Is(err, identity.ErrNotFound) || err == nil && account.Disabled:
-		return Authentication{}, fmt.Errorf("resuming a session: %w", s.refuse(ctx, n, "account removed or disabled"))
+		return Authentication{}, Session{}, fmt.Errorf("resuming a session: %w", s.refuse(ctx, n, "account removed or disabled"))
 	case err != nil:
-		return Authentication{}, fmt.Errorf("resuming a session: %w", unavailable("looking the account up", err))
+		return Authentication{}, Session{}, fmt.Errorf("resuming a session: %w", unavailable("looking the account up", err))
 	case s.cutOff(n) || s.notBefore(n.Subject, cmp.Or(clientID, s.clientID)) > n.AuthTime.Unix():
-		return Authentication{}, fmt.Errorf("resuming a session: %w", ErrStale)
+		return Authentication{}, Session{}, fmt.Errorf("resuming a session: %w", ErrStale)
 	}
-	return Authentication{Account: account, Time: n.AuthTime, AMR: n.AMR, ACR: n.ACR}, nil
+	return Authentication{Account: account, Time: n.AuthTime, AMR: n.AMR, ACR: n.ACR}, n, nil
 }
 
 // live returns a session that is live in the store and that the revocation set does not know to have ended.

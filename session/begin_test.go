@@ -163,11 +163,11 @@ func (w *world) family() (browser, mail, wiki session.Grant) {
 	w.Helper()
 	browser = w.login("alice")
 	child := func(client string) session.Grant {
-		who, err := w.service.Resume(w.Context(), browser.Session.ID, client)
+		who, n, err := w.service.Resume(w.Context(), browser.Session.ID, client)
 		if err != nil {
 			w.Fatalf("resume: %v", err)
 		}
-		if who.Account.Username != "alice" || !who.Time.Equal(browser.Session.AuthTime) || who.ACR != browser.Session.ACR {
+		if n.UserAgent != desktop.UserAgent || who.Account.Username != "alice" || !who.Time.Equal(browser.Session.AuthTime) || who.ACR != browser.Session.ACR {
 			w.Errorf("resumed %+v", who)
 		}
 		return w.begin(who, session.BeginRequest{ClientID: client, Parent: browser.Session.ID, Audience: []string{audience, client}})
@@ -179,10 +179,10 @@ func TestResumeErrors(t *testing.T) {
 	w := newWorld(t)
 	g := w.login("alice")
 	resume := func(client string) error {
-		_, err := w.service.Resume(t.Context(), g.Session.ID, client)
+		_, _, err := w.service.Resume(t.Context(), g.Session.ID, client)
 		return err
 	}
-	if _, err := w.service.Resume(t.Context(), session.ID{9}, "mail"); !errors.Is(err, session.ErrInvalidGrant) {
+	if _, _, err := w.service.Resume(t.Context(), session.ID{9}, "mail"); !errors.Is(err, session.ErrInvalidGrant) {
 		t.Errorf("an unknown session: %v", err)
 	}
 	w.clock.Advance(2 * time.Second)
@@ -297,7 +297,7 @@ func TestLogoutOfOthersKeepsTheFamily(t *testing.T) {
 func TestParentEndsMeanwhile(t *testing.T) {
 	w := newWorld(t)
 	browser := w.login("alice")
-	who, err := w.service.Resume(t.Context(), browser.Session.ID, "mail")
+	who, _, err := w.service.Resume(t.Context(), browser.Session.ID, "mail")
 	if err != nil {
 		t.Fatal(err)
 	}
