@@ -54,6 +54,8 @@ var forbidden = []struct {
 	{"keys/secretstore", siblings("election"), "the ring is fenced whoever elects"},
 	{"identity", backends, "sources of users are sub-packages"},
 	{"identity", siblings("token", "revocation", "session", "keys", "election", "ratelimit"), "siblings know nothing of each other"},
+	{"mfa", backends, "stores are sub-packages"},
+	{"mfa", siblings("token", "revocation", "session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other; mfa knows users by their subject alone"},
 	{"ratelimit", backends, "limiters with a backend are sub-packages"},
 	{"ratelimit", siblings("token", "revocation", "session", "keys", "election", "identity"), "siblings know nothing of each other"},
 	{"statuslist", backends, "registers are sub-packages; a service that goes by lists needs none"},
