@@ -128,6 +128,8 @@ func (s *Service) Resume(ctx context.Context, id ID, clientID string) (Authentic
 		return Authentication{}, Session{}, fmt.Errorf("resuming a session: %w", s.refuse(ctx, n, "account removed or disabled"))
 	case err != nil:
 		return Authentication{}, Session{}, fmt.Errorf("resuming a session: %w", unavailable("looking the account up", err))
+	case outlived(n, account):
+		return Authentication{}, Session{}, fmt.Errorf("resuming a session: %w", s.refuse(ctx, n, "password changed"))
 	case s.cutOff(n) || s.notBefore(n.Subject, cmp.Or(clientID, s.clientID)) > n.AuthTime.Unix():
 		return Authentication{}, Session{}, fmt.Errorf("resuming a session: %w", ErrStale)
 	}

@@ -83,8 +83,11 @@ func (s *Service) refresh(ctx context.Context, refreshToken string, use Use) (Gr
 	}
 	// Asked last, so that nothing which comes during the refresh is missed. A session that is live and yet revoked is one
 	// whose end the store has lost, in a failover perhaps: it ends again.
-	if s.cutOff(after) || s.revoked(ctx, after.ID) {
+	switch {
+	case s.cutOff(after) || s.revoked(ctx, after.ID):
 		return Grant{}, s.refuse(ctx, after, "cut off")
+	case outlived(after, account):
+		return Grant{}, s.refuse(ctx, after, "password changed")
 	}
 	g.Outcome = outcome
 	return g, nil
@@ -248,7 +251,7 @@ func (s *Service) inspect(ctx context.Context, refreshToken string) (Session, er
 	}
 	_, outcome := Decide(n.Chain, t.generation, s.now(), s.limits)
 	another := t.subject != "" && t.subject != n.Subject || t.keyThumbprint() != n.KeyThumbprint
-	if err != nil || another || a.Disabled || outcome == Reused || s.cutOff(n) || s.revoked(ctx, n.ID) {
+	if err != nil || another || a.Disabled || outcome == Reused || s.cutOff(n) || outlived(n, a) || s.revoked(ctx, n.ID) {
 		return Session{}, fmt.Errorf("%w: a refresh would end the session", ErrInvalidGrant)
 	}
 	return n, nil
