@@ -26,17 +26,31 @@ func tooManyAttempts(retryAfter time.Duration) *refusal {
 	}
 }
 
-// attempt logs in, unless too many logins have failed. The guard is told exactly once what became of the attempt,
-// whatever happens.
+// attempt logs in, unless too many logins have failed.
 func (p *public) attempt(x *exchange, r session.LoginRequest) (session.Grant, error) {
-	p.noteUnknownProxy(x)
-	a, err := p.cfg.Logins.Before(x.ctx(), accountName(r.Username), x.address())
+	grant, known, err := guarded(p, x, r.Username, func(ctx context.Context) (session.Grant, error) {
+		return p.cfg.Sessions.Login(ctx, r)
+	})
 	if err != nil {
-		return session.Grant{}, fmt.Errorf("asking how many logins have failed: %w", err)
+		p.loginFailed(x, r.Username, r.ClientID)
+		return session.Grant{}, err
+	}
+	if err := p.loggedIn(x, grant.Session, known); err != nil { // nobody has its tokens yet
+		return session.Grant{}, errors.Join(err, p.cfg.Sessions.End(x.ctx(), grant.Session.Subject, grant.Session.ID))
+	}
+	return grant, nil
+}
+
+// guarded checks a password, unless too many logins have failed. The guard is told exactly once what became of the attempt,
+// whatever happens. known tells whether the account was seen at the address before.
+func guarded[T any](p *public, x *exchange, username string, check func(context.Context) (T, error)) (v T, known bool, err error) {
+	p.noteUnknownProxy(x)
+	a, err := p.cfg.Logins.Before(x.ctx(), accountName(username), x.address())
+	if err != nil {
+		return v, false, fmt.Errorf("asking how many logins have failed: %w", err)
 	}
 	if !a.Allowed {
-		p.loginFailed(x, r.Username, r.ClientID)
-		return session.Grant{}, tooManyAttempts(a.RetryAfter)
+		return v, false, tooManyAttempts(a.RetryAfter)
 	}
 	settle := func(context.Context, *ratelimit.Attempt) error { // after a panic nobody knows, so it counts
 		p.cfg.Logins.Failed(a)
@@ -47,21 +61,14 @@ func (p *public) attempt(x *exchange, r session.LoginRequest) (session.Grant, er
 			p.log.WarnContext(x.ctx(), "a login attempt was not taken back", "request_id", x.requestID, "err", err)
 		}
 	}()
-	grant, err := p.cfg.Sessions.Login(x.ctx(), r)
+	v, err = check(x.ctx())
 	switch {
 	case err == nil:
 		settle = p.cfg.Logins.Succeeded
 	case !errors.Is(err, identity.ErrInvalidCredentials): // nobody learned that the password was wrong
 		settle = p.cfg.Logins.Cancelled
 	}
-	if err != nil {
-		p.loginFailed(x, r.Username, r.ClientID)
-		return grant, err
-	}
-	if err := p.loggedIn(x, grant.Session, a.Known); err != nil { // nobody has its tokens yet
-		return session.Grant{}, errors.Join(err, p.cfg.Sessions.End(x.ctx(), grant.Session.Subject, grant.Session.ID))
-	}
-	return grant, nil
+	return v, a.Known, err
 }
 
 // accountName is the one spelling under which failures of an account are counted: were two spellings counted apart,

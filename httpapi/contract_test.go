@@ -97,6 +97,9 @@ func (c *contract) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (c *contract) check(doc *document, req *http.Request, resp *http.Response, body []byte) {
 	c.t.Helper()
+	if httpapi.IsPage(req.URL.Path) {
+		return
+	}
 	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed {
 		if !doc.has(req) { // what the conventions say of all unknown paths and methods
 			if kind := resp.Header.Get("Content-Type"); kind != "application/problem+json" && req.Method != http.MethodHead {

@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -12,27 +14,34 @@ const (
 	refreshCookie = "__Host-authd_refresh"
 )
 
-// setCookies hands the tokens to a browser. The access cookie is Lax, so that a link from elsewhere finds its reader
-// logged in; the refresh cookie is Strict, since only the page itself refreshes.
+// setCookies hands the tokens to a browser. Both are Lax: a link from elsewhere finds its reader signed in, also when the
+// access cookie has expired and a page renews it. What is not a link, a form or a script from elsewhere, comes without them.
 func (p *public) setCookies(x *exchange, access string, accessLife time.Duration, refresh string) {
-	x.SetCookie(newCookie(accessCookie, access, accessLife, http.SameSiteLaxMode))
-	x.SetCookie(newCookie(refreshCookie, refresh, p.cfg.RefreshLife, http.SameSiteStrictMode))
+	putCookie(x, newCookie(accessCookie, access, accessLife))
+	putCookie(x, newCookie(refreshCookie, refresh, p.cfg.RefreshLife))
 }
 
 // clearCookies removes both.
 func clearCookies(x *exchange) {
-	x.SetCookie(newCookie(accessCookie, "", -1, http.SameSiteLaxMode))
-	x.SetCookie(newCookie(refreshCookie, "", -1, http.SameSiteStrictMode))
+	putCookie(x, newCookie(accessCookie, "", -1))
+	putCookie(x, newCookie(refreshCookie, "", -1))
+}
+
+// putCookie sets a cookie in place of what the answer may have for its name already.
+func putCookie(x *exchange, c *http.Cookie) {
+	h := x.header()
+	h["Set-Cookie"] = slices.DeleteFunc(h["Set-Cookie"], func(line string) bool { return strings.HasPrefix(line, c.Name+"=") })
+	x.SetCookie(c)
 }
 
 // newCookie makes a cookie that lives that long; a negative life removes it.
-func newCookie(name, value string, life time.Duration, site http.SameSite) *http.Cookie {
+func newCookie(name, value string, life time.Duration) *http.Cookie {
 	seconds := int(life / time.Second)
 	if life <= 0 {
 		seconds = -1
 	}
-	return &http.Cookie{ //nolint:gosec // site is Lax or Strict
-		Name: name, Value: value, Path: "/", MaxAge: seconds, Secure: true, HttpOnly: true, SameSite: site,
+	return &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: seconds, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/authd-project/authd/election"
 	"github.com/authd-project/authd/httpapi"
+	"github.com/authd-project/authd/httpapi/web"
 	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/identity/sqlstore"
 	"github.com/authd-project/authd/internal/boltfile"
@@ -91,7 +92,10 @@ func newEnv(t testing.TB, change ...options) *env {
 	must(t, httpapi.RegisterLeadership(e.registry, rotatorLeads{}, nil))
 	log := slog.New(slog.NewJSONHandler(e.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 
+	pages, err := web.New(web.Config{Site: "auth.example.com"})
+	must(t, err)
 	publicConfig := httpapi.PublicConfig{
+		Pages:  pages,
 		Issuer: issuerURL, Algorithms: []string{"ES256"}, Scopes: []string{"orders:read", "orders:write"},
 		Clients:  []httpapi.Client{{ID: clientID, SecretSHA256: sha256.Sum256([]byte(clientSecret))}},
 		Logins:   newLogins(t, memoryLimits{}),

@@ -9,10 +9,21 @@ import (
 func PublicDocument() []byte { return publicDocument }
 func AdminDocument() []byte  { return adminDocument }
 
-// Routes lists "METHOD /path/{param}" for every route, sorted.
+// IsPage tells whether a path is of a page, for people, which the documents do not have.
+func IsPage(path string) bool {
+	if strings.HasPrefix(path, "/assets/") {
+		return true
+	}
+	return slices.ContainsFunc(new(public).pageRoutes(), func(r *route) bool { return r.path == path })
+}
+
+// Routes lists "METHOD /path/{param}" for every route that is no page, sorted.
 func (s *Server) Routes() []string {
 	var routes []string
 	for _, r := range s.site.echo.Routes() {
+		if IsPage(r.Path) {
+			continue
+		}
 		parts := strings.Split(r.Path, "/")
 		for i, part := range parts {
 			if name, ok := strings.CutPrefix(part, ":"); ok {

@@ -21,7 +21,8 @@ const maxDelay = 10 * time.Second
 // RateLimitNames lists the names under which [PublicConfig].RateLimits limits routes, sorted.
 func RateLimitNames() []string {
 	names := make(map[string]bool)
-	for _, r := range new(public).routes() { // without parts, as the routes are only looked at
+	p := new(public) // without parts, as the routes are only looked at
+	for _, r := range append(p.routes(), p.pageRoutes()...) {
 		names[r.limit] = true
 	}
 	return slices.Sorted(maps.Keys(names))

@@ -53,6 +53,7 @@ func TestRoutesAreLimited(t *testing.T) {
 		{"jwks", request{method: "GET", path: "/.well-known/jwks.json"}, 200},
 		{"discovery", request{method: "GET", path: "/.well-known/openid-configuration"}, 200},
 		{"openapi", request{method: "GET", path: "/openapi.yaml"}, 200},
+		{"pages", request{method: "GET", path: "/assets/x/authd.css"}, 200},
 		{"logout", request{method: "POST", path: "/v1/logout", bearer: g.AccessToken}, 204},
 	} {
 		tried[c.limit] = true

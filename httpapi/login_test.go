@@ -150,7 +150,7 @@ func cookies(t testing.TB, a answer) (access, refresh *http.Cookie) {
 	if access == nil || refresh == nil || len(found) != 2 {
 		t.Fatalf("cookies: %v", found)
 	}
-	if access.SameSite != http.SameSiteLaxMode || refresh.SameSite != http.SameSiteStrictMode {
+	if access.SameSite != http.SameSiteLaxMode || refresh.SameSite != http.SameSiteLaxMode {
 		t.Errorf("SameSite: access %v, refresh %v", access.SameSite, refresh.SameSite)
 	}
 	return access, refresh

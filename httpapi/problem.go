@@ -95,6 +95,32 @@ func (s *site) fail(x *exchange, err error) {
 	if x.Response().Committed {
 		return
 	}
+	r := s.refuse(x, err)
+	if x.route.page != nil {
+		if err := x.route.page(x, r); err != nil {
+			x.err = errors.Join(x.err, fmt.Errorf("writing the answer: %w", err))
+		}
+		return
+	}
+	h := x.header()
+	var body any
+	if x.route.oauth {
+		h.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
+		body = oauthError(r)
+	} else {
+		h.Set(echo.HeaderContentType, "application/problem+json")
+		body = problemOf(r, x.requestID)
+	}
+	x.Response().WriteHeader(r.status)
+	if err := json.NewEncoder(x.Response()).Encode(body); err != nil {
+		x.err = errors.Join(x.err, fmt.Errorf("writing the answer: %w", err))
+	}
+}
+
+// refuse returns what a client learns of err, after it has set the header fields that belong to it, and keeps err for the
+// log. The rest of the answer is the caller's.
+func (s *site) refuse(x *exchange, err error) *refusal {
+	x.err = err
 	r := answerTo(err)
 	s.audit.failed(x, r)
 	h := x.header()
@@ -109,18 +135,7 @@ func (s *site) fail(x *exchange, err error) {
 	case http.StatusTooManyRequests:
 		ratelimit.SetRetryAfter(h, r.retryAfter)
 	}
-	var body any
-	if x.route.oauth {
-		h.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
-		body = oauthError(r)
-	} else {
-		h.Set(echo.HeaderContentType, "application/problem+json")
-		body = problemOf(r, x.requestID)
-	}
-	x.Response().WriteHeader(r.status)
-	if err := json.NewEncoder(x.Response()).Encode(body); err != nil {
-		x.err = errors.Join(x.err, fmt.Errorf("writing the answer: %w", err))
-	}
+	return r
 }
 
 func problemOf(r *refusal, requestID string) adminapi.Problem {

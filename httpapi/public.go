@@ -14,6 +14,7 @@ import (
 
 	"github.com/authd-project/authd/audit"
 	"github.com/authd-project/authd/dpop"
+	"github.com/authd-project/authd/httpapi/web"
 )
 
 // Paths that other documents name.
@@ -60,6 +61,11 @@ type PublicConfig struct {
 	StatusLists StatusLists
 	// Accounts lets /v1/me tell the user's present name; nil leaves the name out.
 	Accounts Accounts
+	// Pages are what people see in a browser: /login, /account and /logout. Without them there are none.
+	Pages *web.Pages
+	// ReturnTo are paths of other services behind the same origin, "/shop/" say, below which the login page may lead back.
+	// None by default: it leads to this server's own pages.
+	ReturnTo []string
 	// Audit records security events; nil records none. With AuditStrict a login or logout that it does not confirm is
 	// answered 503. Names tells it whose account a failed login was for; nil leaves the name out.
 	Audit       Audit
@@ -127,7 +133,11 @@ func NewPublic(c PublicConfig) (*Server, error) {
 	for name, limiter := range c.RateLimits {
 		limits[name] = p.newLimit(name, limiter)
 	}
-	for _, r := range p.routes() {
+	routes := p.routes()
+	if c.Pages != nil {
+		routes = append(routes, p.pageRoutes()...)
+	}
+	for _, r := range routes {
 		r.limited = limits[r.limit]
 		p.add(r)
 	}
@@ -155,7 +165,7 @@ func (c PublicConfig) validate() error {
 	for _, client := range c.Clients {
 		need(client.ID != "", "clients: a client has no id")
 	}
-	return errors.Join(append(problems, c.validateRateLimits())...)
+	return errors.Join(append(problems, c.validateRateLimits(), c.validateReturnTo())...)
 }
 
 func (p *public) routes() []*route {

@@ -20,6 +20,9 @@ type route struct {
 	client  func(x *exchange) string // the client that the limit counts; nil or "" means the client's address
 	limited *limit                   // nil for no limit
 
+	// page is set for routes whose answers are pages: it answers an error with one.
+	page func(x *exchange, r *refusal) error
+
 	proxy   bool // asked by reverse proxies, which know only 401 and 403: a 400 becomes a 401
 	oauth   bool // errors take the form of RFC 6749 instead of problem details
 	changes bool // changes something: bounded in time, and goes on when the client leaves
