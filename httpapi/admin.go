@@ -33,6 +33,7 @@ type AdminConfig struct {
 	Users       Users         // required
 	Sessions    SessionAdmin  // required
 	Logins      LoginAdmin    // required
+	Ends        AccountEnds   // required
 	Revocations RevocationLog // required
 	Mirror      AdminMirror   // required
 	Ring        AdminKeyRing  // required
@@ -105,6 +106,7 @@ func (c AdminConfig) validate() error {
 	need(c.Users != nil, "users: required")
 	need(c.Sessions != nil, "sessions: required")
 	need(c.Logins != nil, "logins: required")
+	need(c.Ends != nil, "ends: required")
 	need(c.Revocations != nil, "revocations: required")
 	need(c.Mirror != nil, "mirror: required")
 	need(c.Ring != nil, "ring: required")

@@ -152,20 +152,35 @@ func TestUsersArePaged(t *testing.T) {
 	}
 }
 
-// A removal that fails half-way leaves an account that nobody can use, and repeating it completes it.
-func TestRemovalThatIsNotConfirmed(t *testing.T) {
-	e := newEnv(t)
-	c, ctx := e.client(), t.Context()
-	g := e.loginAlice()
-	e.revocations.failing.Store(true)
-	wantRefusal(t, c.RemoveUser(ctx, aliceName), http.StatusServiceUnavailable, "temporarily_unavailable")
-	if u, err := c.User(ctx, aliceName); err != nil || !u.Disabled {
-		t.Errorf("half-way: %+v, %v", u, err)
-	}
-	e.revocations.failing.Store(false)
-	must(t, c.RemoveUser(ctx, aliceName))
-	if e.alive(g) {
-		t.Error("a session outlived its user")
+// A change that is made while sessions cannot be ended says so, and authd ends them by itself as soon as it can.
+func TestChangesThatAreNotConfirmed(t *testing.T) {
+	for name, change := range map[string]func(*adminclient.Client, context.Context) error{
+		"password": func(c *adminclient.Client, ctx context.Context) error {
+			return c.SetPassword(ctx, aliceName, "a quite different password")
+		},
+		"disabled": func(c *adminclient.Client, ctx context.Context) error { return c.DisableUser(ctx, aliceName) },
+		"removed":  func(c *adminclient.Client, ctx context.Context) error { return c.RemoveUser(ctx, aliceName) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			g, other := e.loginAlice(), e.login(bobName, bobPassword)
+			e.revocations.failing.Store(true)
+			wantRefusal(t, change(e.client(), t.Context()), http.StatusServiceUnavailable, "temporarily_unavailable")
+			if a := e.do(request{method: "POST", path: "/v1/login", json: map[string]string{
+				"username": aliceName, "password": alicePassword,
+			}}); a.status != http.StatusUnauthorized {
+				t.Errorf("after the change alice logs in as before with %d", a.status)
+			}
+			e.revocations.failing.Store(false)
+			await(t, "end of the session", func() bool { return !e.alive(g) })
+			if !e.alive(other) {
+				t.Error("the session of another user ended")
+			}
+			await(t, "end of the note", func() bool {
+				left, err := e.users.PendingEnds(t.Context(), "", 10)
+				return err == nil && len(left) == 0
+			})
+		})
 	}
 }
 

@@ -109,8 +109,8 @@ func (a *admin) disableUser(x *exchange) error {
 	})
 }
 
-// changeAndEnd changes an account and then ends its sessions. When the second half fails the answer is 503, and
-// repeating the request does both again.
+// changeAndEnd changes an account and then ends its sessions. When the second half fails the answer is 503; the sessions
+// end all the same, as the change has left a note that they are to.
 func (a *admin) changeAndEnd(x *exchange, change func(ctx context.Context, username string) (identity.Account, error)) error {
 	username, err := x.pathParam("username")
 	if err != nil {
@@ -121,7 +121,7 @@ func (a *admin) changeAndEnd(x *exchange, change func(ctx context.Context, usern
 		return err
 	}
 	x.subject = account.Subject
-	if err := a.cfg.Sessions.EndSubject(x.ctx(), account.Subject); err != nil {
+	if err := a.cfg.Ends.Finish(x.ctx(), account.Subject); err != nil {
 		return err
 	}
 	return x.done()
@@ -176,30 +176,20 @@ func (a *admin) setRoles(x *exchange) error {
 	return x.done()
 }
 
-// removeUser disables the account, ends its sessions and only then removes it: were it gone first, a request that
-// failed half-way could not be repeated, as nobody would know the subject any more.
-func (a *admin) removeUser(x *exchange) error {
+func (a *admin) removeUser(x *exchange) error { return a.changeAndEnd(x, a.cfg.Users.Remove) }
+
+func (a *admin) endUserSessions(x *exchange) error {
 	username, err := x.pathParam("username")
 	if err != nil {
 		return err
 	}
-	account, err := a.cfg.Users.SetDisabled(x.ctx(), username, true)
+	user, err := a.cfg.Users.Get(x.ctx(), username)
 	if err != nil {
 		return err
 	}
-	x.subject = account.Subject
-	if err := a.cfg.Sessions.EndSubject(x.ctx(), account.Subject); err != nil {
-		return err
-	}
-	if _, err := a.cfg.Users.Remove(x.ctx(), username); err != nil {
+	x.subject = user.Subject
+	if err := a.cfg.Sessions.EndSubject(x.ctx(), user.Subject); err != nil {
 		return err
 	}
 	return x.done()
-}
-
-func (a *admin) endUserSessions(x *exchange) error {
-	return a.changeAndEnd(x, func(ctx context.Context, username string) (identity.Account, error) {
-		user, err := a.cfg.Users.Get(ctx, username)
-		return user.Account, err
-	})
 }

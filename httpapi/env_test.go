@@ -20,6 +20,7 @@ import (
 	"github.com/authd-project/authd/httpapi"
 	"github.com/authd-project/authd/httpapi/web"
 	"github.com/authd-project/authd/identity"
+	"github.com/authd-project/authd/identity/outbox"
 	"github.com/authd-project/authd/identity/sqlstore"
 	"github.com/authd-project/authd/internal/boltfile"
 	"github.com/authd-project/authd/keys"
@@ -105,7 +106,7 @@ func newEnv(t testing.TB, change ...options) *env {
 	}
 	adminConfig := httpapi.AdminConfig{
 		TokenSHA256: sha256.Sum256([]byte(adminToken)), Logins: publicConfig.Logins.(httpapi.LoginAdmin),
-		Users: e.users, Sessions: e.sessions, Revocations: e.revocations, Mirror: e.mirror, Ring: e.ring,
+		Users: e.users, Ends: e.startEnds(run), Sessions: e.sessions, Revocations: e.revocations, Mirror: e.mirror, Ring: e.ring,
 		Tokens: verifier, Keys: rotator, Leadership: rotatorLeads{}, TokenLife: 11 * time.Minute, Gatherer: e.registry,
 		Checks:  []httpapi.Check{{Name: "keys", Probe: func(context.Context) error { return e.ring.Check() }}},
 		Metrics: metrics, Log: log,
@@ -206,6 +207,13 @@ func (e *env) startSessions(file *boltfile.File) {
 		Store: store, Accounts: e.users, Tokens: e.issuer, MACKeys: e.ring, Revocations: e.revocations, Mirror: e.mirror,
 	})
 	must(e.t, err)
+}
+
+func (e *env) startEnds(run func(func(context.Context) error)) *outbox.Outbox {
+	ends, err := outbox.New(outbox.Config{Notes: e.users, Sessions: e.sessions})
+	must(e.t, err)
+	run(ends.Run)
+	return ends
 }
 
 // listen serves s on a free port and returns its URL.

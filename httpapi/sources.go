@@ -113,6 +113,13 @@ type SessionAdmin interface {
 	EndEverything(ctx context.Context) error
 }
 
+// AccountEnds ends the sessions of accounts that were changed; see [outbox.Outbox].
+type AccountEnds interface {
+	// Finish ends the sessions of an account that has just been disabled, removed or given another password, by the note
+	// that the change has left. After an error the sessions end later.
+	Finish(ctx context.Context, subject string) error
+}
+
 // KeyRing is this process's view of the key ring; see [keys.View].
 type KeyRing interface {
 	Ring() (ring keys.Ring, asOf time.Time, err error)

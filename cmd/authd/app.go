@@ -17,6 +17,7 @@ import (
 	"github.com/authd-project/authd/audit"
 	"github.com/authd-project/authd/election"
 	"github.com/authd-project/authd/httpapi"
+	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/internal/boltfile"
 	"github.com/authd-project/authd/keys"
 	"github.com/authd-project/authd/revocation"
@@ -39,6 +40,8 @@ type app struct {
 	metrics       *httpapi.Metrics
 	connections   *connections
 	users         userStore
+	notes         identity.Notes      // of the changes of users; nil where none can be changed here
+	ends          httpapi.AccountEnds // acts on them
 	ring          keys.Store
 	view          *keys.View
 	rotator       *keys.Rotator
@@ -95,6 +98,9 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	}
 	sessions, err := a.openSessions(issuer, st, status)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.openEnds(sessions); err != nil {
 		return nil, err
 	}
 	verifier, err := token.NewVerifier(token.VerifierConfig{
@@ -180,7 +186,7 @@ func (a *app) openAdmin(sessions *session.Service, verifier *token.Verifier, rev
 	}
 	a.admin, err = httpapi.NewAdmin(httpapi.AdminConfig{
 		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
-		Users:       a.users, Sessions: sessions, Logins: a.limits.logins, Revocations: revocations, Mirror: a.mirror,
+		Users:       a.users, Sessions: sessions, Logins: a.limits.logins, Ends: a.ends, Revocations: revocations, Mirror: a.mirror,
 		Ring: a.view, Tokens: verifier, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway,
 		Audit: a.audit, Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Drain: a.cfg.DrainTimeout},

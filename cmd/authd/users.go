@@ -93,7 +93,7 @@ func (a *app) openUsers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.users = store
+	a.users, a.notes = store, store
 	a.closers = append(a.closers, store.Close)
 	return nil
 }
