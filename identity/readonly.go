@@ -8,7 +8,11 @@ import (
 // ErrReadOnly means that the accounts are managed elsewhere: authd reads them only.
 var ErrReadOnly = errors.New("users are read only")
 
-// Reader is a source of users that can be looked at but not changed. See [Directory] for what its methods do.
+// ErrNotListed means that a source finds each of its users, but cannot tell who they all are.
+var ErrNotListed = errors.New("users cannot be listed")
+
+// Reader is a source of users that can be looked at but not changed. See [Directory] for what its methods do; List may
+// give ErrNotListed.
 type Reader interface {
 	Authenticator
 	Get(ctx context.Context, username string) (User, error)
