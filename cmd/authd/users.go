@@ -30,6 +30,14 @@ func (c *UsersConfig) htpasswd() (file string, ok bool) {
 	return strings.CutPrefix(c.Users, "htpasswd:")
 }
 
+// usersURL returns the URL of the PostgreSQL that the setting users names; "" where it names none.
+func (c *UsersConfig) usersURL() string {
+	if strings.HasPrefix(c.Users, "postgres://") || strings.HasPrefix(c.Users, "postgresql://") {
+		return c.Users
+	}
+	return ""
+}
+
 func (c *Config) validateUsers() error {
 	problems := []error{
 		require(!c.Demo || c.Users == "", "demo: not with users, which others may share: its passwords are published"),
@@ -87,9 +95,11 @@ func (a *app) openUsers(ctx context.Context) error {
 		a.users = fileUsers{identity.ReadOnly(source)}
 		return nil
 	}
-	store, err := a.openSQL(ctx, sqlstore.Config{
-		Hasher: hasher, Rules: identity.Rules{Context: []string{"authd"}}, Logger: a.log,
-	})
+	rules, err := a.cfg.rules()
+	if err != nil {
+		return fmt.Errorf("password-blocklist: %w", err)
+	}
+	store, err := a.openSQL(ctx, sqlstore.Config{Hasher: hasher, Rules: rules, Logger: a.log})
 	if err != nil {
 		return err
 	}
