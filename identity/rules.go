@@ -26,9 +26,19 @@ type Rules struct {
 	// Context are words that an attacker of this service would try first, such as its name. The username is always
 	// one of them.
 	Context []string
+	// Known are passwords that attackers have, beside the 11,611 that are built in; nil for none. Package blocklist reads
+	// them from a file.
+	Known KnownPasswords
 }
 
-// Check returns nil or an error that wraps ErrWeakPassword and tells the person who chose the password what to change.
+// KnownPasswords is a list of passwords that attackers have. Methods may be called concurrently.
+type KnownPasswords interface {
+	// Contains tells whether a password is on the list, in this or another spelling that is as good as the same.
+	Contains(password string) (bool, error)
+}
+
+// Check returns nil or an error that wraps ErrWeakPassword and tells the person who chose the password what to change. It
+// wraps ErrUnavailable when the list of known passwords cannot be read.
 func (r Rules) Check(username, password string) error {
 	prepared, err := preparePassword(password)
 	if err != nil {
@@ -54,6 +64,20 @@ func (r Rules) Check(username, password string) error {
 		if derived(folded, word) {
 			return fmt.Errorf("%w: it is little more than the word %q", ErrWeakPassword, word)
 		}
+	}
+	return r.checkKnown(password)
+}
+
+func (r Rules) checkKnown(password string) error {
+	if r.Known == nil {
+		return nil
+	}
+	known, err := r.Known.Contains(password)
+	switch {
+	case err != nil:
+		return fmt.Errorf("looking a password up: %w: %w", ErrUnavailable, err)
+	case known:
+		return fmt.Errorf("%w: it is on a list of passwords that are known from elsewhere, which are tried first", ErrWeakPassword)
 	}
 	return nil
 }

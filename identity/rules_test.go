@@ -115,3 +115,26 @@ func TestPasswordAdvice(t *testing.T) {
 		t.Errorf("advice for 15 characters: %q", advice)
 	}
 }
+
+// known is a list of passwords, or a disk that fails.
+type known struct {
+	password string
+	err      error
+}
+
+func (k known) Contains(password string) (bool, error) { return password == k.password, k.err }
+
+func TestKnownPasswords(t *testing.T) {
+	const password = "violin marmalade tundra"
+	rules := identity.Rules{Known: known{password: password}}
+	if err := rules.Check("alice", password); !errors.Is(err, identity.ErrWeakPassword) || !strings.Contains(err.Error(), "known from elsewhere") {
+		t.Errorf("a known password: %v, want ErrWeakPassword that says so", err)
+	}
+	if err := rules.Check("alice", "copper lantern giraffe"); err != nil {
+		t.Errorf("another password: %v", err)
+	}
+	rules.Known = known{err: errors.New("input/output error")}
+	if err := rules.Check("alice", password); !errors.Is(err, identity.ErrUnavailable) || errors.Is(err, identity.ErrWeakPassword) {
+		t.Errorf("a list that cannot be read: %v, want ErrUnavailable alone", err)
+	}
+}

@@ -30,6 +30,7 @@ type Config struct {
 	DPoPConfig
 	StatusListConfig
 	AuditConfig
+	PasswordConfig
 
 	Listen, AdminListen string
 	Issuer              string
@@ -115,6 +116,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	c.ExtAuthzConfig.bind(fs)
 	c.StatusListConfig.bind(fs)
 	c.AuditConfig.bind(fs)
+	c.PasswordConfig.bind(fs)
 }
 
 // defaultData follows the XDG base directory specification, so that every command finds the same folder.

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"github.com/spf13/pflag"
+
+	"github.com/authd-project/authd/identity"
+	"github.com/authd-project/authd/identity/blocklist"
+)
+
+// PasswordConfig says which new passwords are accepted.
+type PasswordConfig struct {
+	PasswordBlocklist string
+}
+
+func (c *PasswordConfig) bind(fs *pflag.FlagSet) {
+	fs.StringVar(&c.PasswordBlocklist, "password-blocklist", "", "file of passwords that nobody may choose, beside the built-in list: one a line, or the sorted SHA-1 hashes of Have I Been Pwned, which stay on the disk")
+}
+
+// rules are what new passwords must satisfy.
+func (c *PasswordConfig) rules() (identity.Rules, error) {
+	rules := identity.Rules{Context: []string{"authd"}}
+	if c.PasswordBlocklist == "" {
+		return rules, nil
+	}
+	list, err := blocklist.Open(c.PasswordBlocklist)
+	if err != nil {
+		return identity.Rules{}, err
+	}
+	rules.Known = list
+	return rules, nil
+}
