@@ -2,7 +2,6 @@ package testenv
 
 import (
 	"bufio"
-	"crypto/sha256"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -150,17 +149,5 @@ var joseScript []byte
 // JoseDir makes a folder in which node finds jose, for scripts of a test's own.
 func JoseDir(t testing.TB) string {
 	t.Helper()
-	cache := os.Getenv("XDG_CACHE_HOME")
-	if cache == "" {
-		cache = filepath.Join(os.Getenv("HOME"), ".cache")
-	}
-	installed := filepath.Join(cache, "authd-test", fmt.Sprintf("jose-%x", sha256.Sum256(joseLock)), "node_modules")
-	if _, err := os.Stat(filepath.Join(installed, "jose")); err != nil {
-		t.Fatalf("jose is not installed: %v; run internal/testenv/install.sh (make test does)", err)
-	}
-	dir := t.TempDir()
-	if err := os.Symlink(installed, filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatalf("jose: %v", err)
-	}
-	return dir
+	return npmDir(t, "jose", joseLock)
 }

@@ -1,30 +1,3 @@
 #!/bin/sh
-# Installs Node.js, where it is missing, and npm's jose as ../jose/package-lock.json pins it, in a folder of the user's
-# cache that is named by the hash of that file. jose.go looks there.
-set -eu
-
-as_root() {
-	if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
-}
-
-sha256() {
-	if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1
-}
-
-source=$(cd "$(dirname "$0")/../jose" && pwd)
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/authd-test
-target=$cache/jose-$(sha256 <"$source/package-lock.json")
-
-command -v node >/dev/null && [ -d "$target" ] && exit 0
-
-if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
-	as_root apt-get update -qq
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm
-fi
-
-mkdir -p "$cache"
-work=$(mktemp -d "$cache/installing.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-cp "$source/package.json" "$source/package-lock.json" "$work"
-(cd "$work" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
-mv "$work" "$target" 2>/dev/null || [ -d "$target" ] # somebody else may have been quicker
+# Installs npm's jose as ../jose/package-lock.json pins it. jose.go uses it.
+exec "$(dirname "$0")/../npm.sh" jose
