@@ -29,6 +29,7 @@ type Config struct {
 	ExtAuthzConfig
 	DPoPConfig
 	StatusListConfig
+	OAuthConfig
 	AuditConfig
 	PasswordConfig
 
@@ -115,6 +116,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	c.DPoPConfig.bind(fs)
 	c.ExtAuthzConfig.bind(fs)
 	c.StatusListConfig.bind(fs)
+	c.OAuthConfig.bind(fs)
 	c.AuditConfig.bind(fs)
 	c.PasswordConfig.bind(fs)
 }
@@ -181,6 +183,7 @@ func (c *Config) Validate() error {
 		c.LimitConfig.validate(),
 		c.ExtAuthzConfig.validate(),
 		c.DPoPConfig.validate(),
+		c.OAuthConfig.validate(),
 		require(c.HashPool >= 0, "hash-pool %d: must not be negative", c.HashPool),
 		require(c.MaxConnections > 0, "max-connections %d: must be above 0", c.MaxConnections),
 		require(c.DrainTimeout > 0, "drain-timeout %v: must be above 0", c.DrainTimeout),
