@@ -32,6 +32,9 @@ const (
 	UserForgiven    Type = "user_forgiven" // failed logins were forgotten
 	PasswordChanged Type = "password_changed"
 	RolesChanged    Type = "roles_changed"
+	FactorAdded     Type = "factor_added"   // a user has a new second factor
+	FactorRemoved   Type = "factor_removed" // a user removed one
+	FactorsReset    Type = "factors_reset"  // an administrator removed all of a user's
 
 	KeyRotated    Type = "key_rotated"    // another key signs from now on
 	KeyRevoked    Type = "key_revoked"    // a signing key was revoked, and with it all its tokens

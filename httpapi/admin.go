@@ -40,6 +40,7 @@ type AdminConfig struct {
 	Tokens      Explainer     // required
 	Keys        KeyAdmin      // required
 	Leadership  Leadership    // required
+	Factors     FactorAdmin   // nil where there are no second factors
 	// TokenLife is how long an access token may be accepted after it was issued: its longest life and the leeway of
 	// verifiers. Revocations by jti are kept that long. Required.
 	TokenLife time.Duration
@@ -88,7 +89,11 @@ func NewAdmin(c AdminConfig) (*Server, error) {
 	for _, r := range a.openRoutes() {
 		a.add(r)
 	}
-	for _, r := range a.guardedRoutes() {
+	guarded := a.guardedRoutes()
+	if c.Factors != nil {
+		guarded = append(guarded, a.factorRoutes()...)
+	}
+	for _, r := range guarded {
 		r.handle, r.guarded = a.guarded(r.handle), true
 		a.add(r)
 	}

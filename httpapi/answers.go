@@ -11,6 +11,7 @@ import (
 	"github.com/authd-project/authd/dpop"
 	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/keys"
+	"github.com/authd-project/authd/mfa"
 	"github.com/authd-project/authd/ratelimit"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/session"
@@ -27,6 +28,10 @@ func answerTo(err error) *refusal {
 	var e *echo.HTTPError
 	if errors.As(err, &e) {
 		return fromEcho(e)
+	}
+	var wanted *secondFactor
+	if errors.As(err, &wanted) {
+		return wanted.refusal()
 	}
 	for _, a := range answersTo(err) {
 		if errors.Is(err, a.is) {
@@ -56,6 +61,25 @@ func answersTo(err error) []rule {
 		{token.ErrExpired, invalidToken("The access token expired.")},
 		{token.ErrRevoked, invalidToken("The access token was revoked.")},
 		{token.ErrInvalid, invalidToken("The access token is not valid.")},
+		{mfa.ErrWrong, refusal{
+			status: http.StatusUnauthorized, code: codeInvalidFactor, challenge: challenge("", ""),
+			detail: "The factor is wrong, or was used before.",
+		}},
+		{mfa.ErrState, refusal{
+			status: http.StatusUnauthorized, code: codeInvalidState, challenge: challenge("", ""),
+			detail: "What was begun has expired, was finished before, or is somebody else's. Begin again.",
+		}},
+		{mfa.ErrName, *badFields(fieldError{Field: "name", Detail: reason(err, mfa.ErrName)})},
+		{mfa.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such factor."}},
+		{mfa.ErrExists, refusal{status: http.StatusConflict, code: codeConflict, detail: "This factor is registered already."}},
+		{mfa.ErrTooMany, refusal{status: http.StatusConflict, code: codeConflict, detail: "There are too many factors. Remove one first."}},
+		{mfa.ErrConflict, refusal{
+			status: http.StatusConflict, code: codeConflict, detail: "This account must have a second factor, and this is the last.",
+		}},
+		{mfa.ErrNoPasskeys, refusal{
+			status: http.StatusConflict, code: codeConflict, detail: "Passkeys need a server with a host name; this one has an address.",
+		}},
+		{mfa.ErrUnavailable, unavailable("The factor store does not answer.")},
 		{identity.ErrInvalidCredentials, refusal{
 			status: http.StatusUnauthorized, code: codeInvalidCredentials, challenge: challenge("", ""),
 			detail: "The username or the password is wrong.",

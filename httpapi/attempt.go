@@ -26,10 +26,11 @@ func tooManyAttempts(retryAfter time.Duration) *refusal {
 	}
 }
 
-// attempt logs in, unless too many logins have failed.
+// attempt logs in, unless too many logins have failed. The error is a *secondFactor when the password was right and a
+// factor is wanted besides; that takes the attempt back, but lets no address pass for one the account has logged in from.
 func (p *public) attempt(x *exchange, r session.LoginRequest) (session.Grant, error) {
 	grant, known, err := guarded(p, x, r.Username, func(ctx context.Context) (session.Grant, error) {
-		return p.cfg.Sessions.Login(ctx, r)
+		return p.logIn(ctx, r)
 	})
 	if err != nil {
 		p.loginFailed(x, r.Username, r.ClientID)

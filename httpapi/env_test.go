@@ -25,6 +25,7 @@ import (
 	"github.com/authd-project/authd/internal/boltfile"
 	"github.com/authd-project/authd/keys"
 	keysbolt "github.com/authd-project/authd/keys/boltstore"
+	"github.com/authd-project/authd/mfa"
 	"github.com/authd-project/authd/revocation"
 	revocationbolt "github.com/authd-project/authd/revocation/boltstore"
 	"github.com/authd-project/authd/revocation/httpfeed"
@@ -60,6 +61,8 @@ type env struct {
 	registry    *prometheus.Registry
 	log         *logBuffer
 	alice       identity.Account
+	factors     *mfa.Service
+	clock       *movableClock // of the factors
 
 	publicConfig httpapi.PublicConfig // what public is made of
 }
@@ -104,7 +107,9 @@ func newEnv(t testing.TB, change ...options) *env {
 		Feed: httpfeed.NewHandler(httpfeed.HandlerConfig{Feed: e.mirror}), Accounts: e.users,
 		Metrics: metrics, Log: log,
 	}
+	publicConfig.Factors = e.openFactors()
 	adminConfig := httpapi.AdminConfig{
+		Factors:     e.factors,
 		TokenSHA256: sha256.Sum256([]byte(adminToken)), Logins: publicConfig.Logins.(httpapi.LoginAdmin),
 		Users: e.users, Ends: e.startEnds(run), Sessions: e.sessions, Revocations: e.revocations, Mirror: e.mirror, Ring: e.ring,
 		Tokens: verifier, Keys: rotator, Leadership: rotatorLeads{}, TokenLife: 11 * time.Minute, Gatherer: e.registry,
@@ -118,6 +123,9 @@ func newEnv(t testing.TB, change ...options) *env {
 		if c.admin != nil {
 			c.admin(&adminConfig)
 		}
+	}
+	if publicConfig.Sessions != httpapi.Sessions(e.sessions) { // the test has its own idea of logins
+		publicConfig.Factors = nil
 	}
 	e.publicConfig = publicConfig
 	e.public, err = httpapi.NewPublic(publicConfig)

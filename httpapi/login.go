@@ -117,6 +117,11 @@ type grantBody struct {
 }
 
 func (p *public) grant(x *exchange, g session.Grant, cookies bool) error {
+	return x.JSON(http.StatusOK, p.grantBody(x, g, cookies))
+}
+
+// grantBody says whose session it is, sets the cookies if there are to be any, and returns the rest of the answer.
+func (p *public) grantBody(x *exchange, g session.Grant, cookies bool) grantBody {
 	x.subject, x.session = g.Session.Subject, g.Session.ID.String()
 	body := grantBody{ExpiresIn: int64(g.ExpiresIn / time.Second), SessionID: g.Session.ID.String()}
 	if cookies {
@@ -127,7 +132,7 @@ func (p *public) grant(x *exchange, g session.Grant, cookies bool) error {
 			body.TokenType = "DPoP"
 		}
 	}
-	return x.JSON(http.StatusOK, body)
+	return body
 }
 
 func (p *public) logout(x *exchange) error {

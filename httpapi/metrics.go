@@ -8,6 +8,7 @@ import (
 
 	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/keys"
+	"github.com/authd-project/authd/mfa"
 	"github.com/authd-project/authd/ratelimit"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/session"
@@ -79,7 +80,8 @@ func verificationOutcomes() []outcome {
 
 func loginOutcomes() []outcome {
 	return []outcome{
-		{"invalid_credentials", identity.ErrInvalidCredentials}, {"busy", identity.ErrBusy},
+		{"second_factor", errMoreWanted}, {"invalid_factor", mfa.ErrWrong}, {"invalid_factor", mfa.ErrState},
+		{"unavailable", mfa.ErrUnavailable}, {"invalid_credentials", identity.ErrInvalidCredentials}, {"busy", identity.ErrBusy},
 		{"limited", errTooManyAttempts}, {"unavailable", ratelimit.ErrUnavailable},
 		{"unavailable", identity.ErrUnavailable}, {"unavailable", session.ErrUnavailable},
 		{"unavailable", keys.ErrUnavailable},

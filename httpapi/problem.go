@@ -20,7 +20,12 @@ const (
 	codeInvalidToken       = "invalid_token"
 	codeInvalidCredentials = "invalid_credentials"
 	codeInvalidGrant       = "invalid_grant"
-	codeInvalidProof       = "invalid_dpop_proof" // this and the next by RFC 9449 section 12.2
+	codeSecondFactor       = "second_factor_required"
+	codeFactorEnrolment    = "factor_enrolment_required"
+	codeInvalidFactor      = "invalid_factor"
+	codeInvalidState       = "invalid_state"
+	codeInsufficientLogin  = "insufficient_user_authentication" // by RFC 9470 section 3
+	codeInvalidProof       = "invalid_dpop_proof"               // this and the next by RFC 9449 section 12.2
 	codeUseNonce           = "use_dpop_nonce"
 	codeCrossOrigin        = "cross_origin"
 	codeForbidden          = "forbidden"
@@ -49,6 +54,8 @@ type refusal struct {
 	retryAfter time.Duration
 	quotas     []string // of a 429: the rate limits that are used up
 	cause      error    // for the log
+	// more, if set, makes of the problem one that has more members.
+	more func(adminapi.Problem) any
 }
 
 // fieldError says what is wrong with one member of a request. It never quotes the member's value.
@@ -110,6 +117,9 @@ func (s *site) fail(x *exchange, err error) {
 	} else {
 		h.Set(echo.HeaderContentType, "application/problem+json")
 		body = problemOf(r, x.requestID)
+		if r.more != nil {
+			body = r.more(problemOf(r, x.requestID))
+		}
 	}
 	x.Response().WriteHeader(r.status)
 	if err := json.NewEncoder(x.Response()).Encode(body); err != nil {

@@ -66,6 +66,8 @@ type PublicConfig struct {
 	// ReturnTo are paths of other services behind the same origin, "/shop/" say, below which the login page may lead back.
 	// None by default: it leads to this server's own pages.
 	ReturnTo []string
+	// Factors are second factors of logins; nil for none.
+	Factors *FactorConfig
 	// Audit records security events; nil records none. With AuditStrict a login or logout that it does not confirm is
 	// answered 503. Names tells it whose account a failed login was for; nil leaves the name out.
 	Audit       Audit
@@ -86,6 +88,7 @@ type public struct {
 	*site
 	cfg      PublicConfig
 	clients  map[string][sha256.Size]byte
+	factors  *factors // nil where there are none
 	metadata *document
 	openapi  *document
 	keySet   atomic.Pointer[document] // as last served
@@ -126,6 +129,9 @@ func NewPublic(c PublicConfig) (*Server, error) {
 		metadata: meta,
 		openapi:  newFixed("application/yaml", publicDocument),
 	}
+	if p.factors, err = newFactors(c.Factors, p.now); err != nil {
+		return nil, fmt.Errorf("public listener: %w", err)
+	}
 	for _, client := range c.Clients {
 		p.clients[client.ID] = client.SecretSHA256
 	}
@@ -136,6 +142,9 @@ func NewPublic(c PublicConfig) (*Server, error) {
 	routes := p.routes()
 	if c.Pages != nil {
 		routes = append(routes, p.pageRoutes()...)
+	}
+	if p.factors != nil {
+		routes = append(routes, p.factorRoutes()...)
 	}
 	for _, r := range routes {
 		r.limited = limits[r.limit]

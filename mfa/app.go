@@ -33,6 +33,15 @@ func (s *Service) BeginTOTP(ctx context.Context, subject, account string) (Enrol
 
 // ConfirmTOTP adds the app of an enrolment, if code is one of its passwords. That one cannot be used again.
 func (s *Service) ConfirmTOTP(ctx context.Context, subject, state, code, name string) (Added, error) {
+	return s.confirmTOTP(ctx, subject, state, code, name, MaxFactors)
+}
+
+// ConfirmFirstTOTP is ConfirmTOTP for a subject who has no factor; ErrTooMany for one who has.
+func (s *Service) ConfirmFirstTOTP(ctx context.Context, subject, state, code, name string) (Added, error) {
+	return s.confirmTOTP(ctx, subject, state, code, name, 1)
+}
+
+func (s *Service) confirmTOTP(ctx context.Context, subject, state, code, name string, most int) (Added, error) {
 	name, err := nameOr(name, "Authenticator app")
 	if err != nil {
 		return Added{}, err
@@ -52,7 +61,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, subject, state, code, name st
 	if !ok {
 		return Added{}, ErrWrong
 	}
-	return s.add(ctx, Record{ID: e.ID, Subject: subject, Kind: TOTP, Name: name, Counter: step}, e.Secret)
+	return s.add(ctx, Record{ID: e.ID, Subject: subject, Kind: TOTP, Name: name, Counter: step}, e.Secret, most)
 }
 
 // checkCode tries a code with every app of a subject.

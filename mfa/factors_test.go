@@ -230,6 +230,15 @@ func TestTooMany(t *testing.T) {
 	must(t, err)
 	_, err = w.ConfirmTOTP(t.Context(), alice, e.State, w.code(e.Secret), "")
 	w.want("one more", err, mfa.ErrTooMany)
+
+	e, err = w.BeginTOTP(t.Context(), bob, "bob")
+	must(t, err)
+	_, err = w.ConfirmFirstTOTP(t.Context(), bob, e.State, w.code(e.Secret), "")
+	w.want("the first", err, nil)
+	e, err = w.BeginTOTP(t.Context(), bob, "bob")
+	must(t, err)
+	_, err = w.ConfirmFirstTOTP(t.Context(), bob, e.State, w.code(e.Secret), "")
+	w.want("a first that is the second", err, mfa.ErrTooMany)
 }
 
 // The database has nothing that a thief could use, and another master key takes over without losing anything.

@@ -168,7 +168,7 @@ func (s *Service) FinishPasskey(ctx context.Context, subject, state string, answ
 	}
 	return s.add(ctx, Record{
 		ID: st.ID, Subject: subject, Kind: Passkey, Name: name, Credential: made.ID, Counter: int64(made.Authenticator.SignCount),
-	}, content)
+	}, content, MaxFactors)
 }
 
 // wrong is ErrWrong with the library's reason, for the log.

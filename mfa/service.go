@@ -153,10 +153,10 @@ func (s *Service) setRecoveryCodes(ctx context.Context, subject string, fresh bo
 }
 
 // add stores a factor that was confirmed, and makes recovery codes where there are none.
-func (s *Service) add(ctx context.Context, r Record, content []byte) (Added, error) {
+func (s *Service) add(ctx context.Context, r Record, content []byte, most int) (Added, error) {
 	r.Sealed = s.vault.seal(r, content)
 	r.CreatedAt = s.now().UTC().Truncate(time.Microsecond)
-	if err := s.store.Add(ctx, r, MaxFactors); err != nil {
+	if err := s.store.Add(ctx, r, most); err != nil {
 		return Added{}, err
 	}
 	s.log.InfoContext(ctx, "factor added", "sub", r.Subject, "factor", r.ID, "kind", string(r.Kind))

@@ -20,6 +20,7 @@ import (
 	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/internal/boltfile"
 	"github.com/authd-project/authd/keys"
+	"github.com/authd-project/authd/mfa"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/revocation/httpfeed"
 	"github.com/authd-project/authd/session"
@@ -49,6 +50,7 @@ type app struct {
 	leadership    *election.Observer
 	mirror        *revocation.Mirror
 	statusLists   httpapi.StatusLists // nil where tokens have no status
+	factors       *mfa.Service
 	limits        limits
 	jobs          []func(context.Context) error // each runs until its context ends
 	storeChecks   []httpapi.Check               // of the stores, for readiness
@@ -109,6 +111,9 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if err != nil {
 		return nil, err
 	}
+	if err := a.openFactors(ctx, issuer); err != nil {
+		return nil, err
+	}
 	if err := a.openLimits(); err != nil {
 		return nil, err
 	}
@@ -163,6 +168,7 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 		Sessions: sessions, Verifier: verifier, Keys: a.view, Revocations: revocations, Mirror: a.mirror,
 		Feed:        httpfeed.NewHandler(a.feedConfig()),
 		StatusLists: a.statusLists,
+		Factors:     a.factorConfig(sessions),
 		Audit:       a.audit, AuditStrict: a.cfg.AuditStrict, Names: a.users,
 		Accounts: a.users, TrustedProxies: proxies, Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Connections: a.cfg.MaxConnections, Drain: a.cfg.DrainTimeout},
@@ -187,7 +193,7 @@ func (a *app) openAdmin(sessions *session.Service, verifier *token.Verifier, rev
 	a.admin, err = httpapi.NewAdmin(httpapi.AdminConfig{
 		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
 		Users:       a.users, Sessions: sessions, Logins: a.limits.logins, Ends: a.ends, Revocations: revocations, Mirror: a.mirror,
-		Ring: a.view, Tokens: verifier, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway,
+		Ring: a.view, Tokens: verifier, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway, Factors: a.factors,
 		Audit: a.audit, Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Drain: a.cfg.DrainTimeout},
 	})

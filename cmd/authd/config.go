@@ -29,6 +29,7 @@ type Config struct {
 	ExtAuthzConfig
 	DPoPConfig
 	StatusListConfig
+	FactorsConfig
 	OAuthConfig
 	AuditConfig
 	PasswordConfig
@@ -116,6 +117,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	c.DPoPConfig.bind(fs)
 	c.ExtAuthzConfig.bind(fs)
 	c.StatusListConfig.bind(fs)
+	c.FactorsConfig.bind(fs)
 	c.OAuthConfig.bind(fs)
 	c.AuditConfig.bind(fs)
 	c.PasswordConfig.bind(fs)
@@ -179,6 +181,7 @@ func (c *Config) Validate() error {
 		require(c.Redis != "" || c.RedisReplicas == 0, "redis: required with redis-replicas"),
 		c.ConnectionConfig.validate(),
 		c.validateUsers(),
+		c.validateFactors(),
 		c.validateCluster(),
 		c.LimitConfig.validate(),
 		c.ExtAuthzConfig.validate(),

@@ -28,6 +28,8 @@ func newUserCommand(env environment) *cobra.Command {
 		userCommand(env, "disable", "Refuse a user's logins and end all sessions", (*adminclient.Client).DisableUser),
 		userCommand(env, "enable", "Let a disabled user log in again", (*adminclient.Client).EnableUser),
 		newUserForgiveCommand(env),
+		newUserFactorsCommand(env),
+		newUserResetFactorsCommand(env),
 		userCommand(env, "remove", "Delete a user and end all sessions", (*adminclient.Client).RemoveUser),
 	)
 	return group

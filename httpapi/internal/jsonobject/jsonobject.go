@@ -17,9 +17,9 @@ import (
 // Field is one member that an object may have.
 type Field struct {
 	Name     string
-	Into     any // *string, *bool or *[]string
+	Into     any // *string, *bool, *[]string, or *json.RawMessage for an object that others read
 	Required bool
-	Max      int // longest string, in bytes; of each item in a list; 0 sets no limit
+	Max      int // longest string or object, in bytes; of each item in a list; 0 sets no limit
 }
 
 // Fault is what is wrong with one member.
@@ -111,6 +111,12 @@ func (f Field) set(value json.RawMessage) (fault string) {
 			}
 			*into = append(*into, *item)
 		}
+	case *json.RawMessage:
+		if len(value) == 0 || value[0] != '{' {
+			return "must be an object"
+		}
+		*into = value
+		return f.checkText(string(value))
 	default:
 		return fmt.Sprintf("has the unsupported type %T", f.Into)
 	}
