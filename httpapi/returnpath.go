@@ -78,9 +78,18 @@ func plainPath(raw string) (plain string, ok bool) {
 func (c PublicConfig) validateReturnTo() error {
 	var problems []error
 	for _, below := range c.ReturnTo {
-		if plain, ok := plainPath(below); !ok || plain != below || !strings.HasSuffix(below, "/") || strings.ContainsFunc(below, oddInURL) {
-			problems = append(problems, fmt.Errorf("return to %q: must be a path that begins and ends with a slash", below))
+		if err := CheckReturnTo(below); err != nil {
+			problems = append(problems, fmt.Errorf("return to %q: %w", below, err))
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// CheckReturnTo says whether a login may lead to the paths below this one; see [PublicConfig].ReturnTo.
+func CheckReturnTo(below string) error {
+	plain, ok := plainPath(below)
+	if !ok || plain != below || !strings.HasSuffix(below, "/") || strings.ContainsFunc(below, oddInURL) {
+		return errors.New("must be a path that begins and ends with a slash, such as /shop/")
+	}
+	return nil
 }

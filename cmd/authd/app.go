@@ -162,7 +162,12 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 	if err != nil {
 		return err
 	}
+	pages, err := a.cfg.PagesConfig.open(issuer)
+	if err != nil {
+		return err
+	}
 	a.public, err = httpapi.NewPublic(httpapi.PublicConfig{
+		Pages: pages, ReturnTo: a.cfg.ReturnTo,
 		Issuer: issuer, Algorithms: token.Algorithms(), Clients: clients, Scopes: a.cfg.Scopes, RefreshLife: a.cfg.SessionIdle,
 		RateLimits: a.limits.routes, Logins: a.limits.logins, DPoP: proofs,
 		Sessions: sessions, Verifier: verifier, Keys: a.view, Revocations: revocations, Mirror: a.mirror,

@@ -31,6 +31,7 @@ type Config struct {
 	StatusListConfig
 	FactorsConfig
 	OAuthConfig
+	PagesConfig
 	AuditConfig
 	PasswordConfig
 
@@ -119,6 +120,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	c.StatusListConfig.bind(fs)
 	c.FactorsConfig.bind(fs)
 	c.OAuthConfig.bind(fs)
+	c.PagesConfig.bind(fs)
 	c.AuditConfig.bind(fs)
 	c.PasswordConfig.bind(fs)
 }
@@ -187,6 +189,7 @@ func (c *Config) Validate() error {
 		c.ExtAuthzConfig.validate(),
 		c.DPoPConfig.validate(),
 		c.OAuthConfig.validate(),
+		c.PagesConfig.validate(),
 		require(c.HashPool >= 0, "hash-pool %d: must not be negative", c.HashPool),
 		require(c.MaxConnections > 0, "max-connections %d: must be above 0", c.MaxConnections),
 		require(c.DrainTimeout > 0, "drain-timeout %v: must be above 0", c.DrainTimeout),
