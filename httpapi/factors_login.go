@@ -79,7 +79,7 @@ func (p *public) loginFactor(x *exchange) error {
 	if err != nil {
 		return grantError(err)
 	}
-	return p.grant(x, grant, r.cookies)
+	return p.handOver(x, grant, r.cookies)
 }
 
 // resumeLogin opens the state of a login. A session that is to be bound to a key needs a proof of that very key again.
@@ -284,7 +284,7 @@ func (p *public) finishPasskeyLogin(x *exchange) error {
 	if err != nil {
 		return grantError(err)
 	}
-	return p.grant(x, grant, cookies)
+	return p.handOver(x, grant, cookies)
 }
 
 func (p *public) passkeyLogin(x *exchange, state string, answer []byte, begin session.BeginRequest) (session.Grant, error) {

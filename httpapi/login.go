@@ -51,7 +51,17 @@ func (p *public) login(x *exchange) error {
 	if err != nil {
 		return grantError(err)
 	}
-	return p.grant(x, grant, cookies)
+	return p.handOver(x, grant, cookies)
+}
+
+// handOver answers a login. In cookie mode the session that the browser had brought along ends: another takes its place.
+func (p *public) handOver(x *exchange, g session.Grant, cookies bool) error {
+	if cookies {
+		if err := p.endPrevious(x); err != nil { // nobody will hold the tokens of the new one either
+			return errors.Join(err, p.cfg.Sessions.End(x.ctx(), g.Session.Subject, g.Session.ID))
+		}
+	}
+	return p.grant(x, g, cookies)
 }
 
 // checkClient refuses an ill-formed client id (RFC 6749 appendix A.1) and scopes that are not to be had.
