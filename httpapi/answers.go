@@ -98,7 +98,10 @@ func answersTo(err error) []rule {
 		{identity.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such user."}},
 		{statuslist.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such status list."}},
 		{identity.ErrReadOnly, refusal{
-			status: http.StatusForbidden, code: codeForbidden, detail: "The users are kept in a file that authd only reads. Change it there.",
+			status: http.StatusForbidden, code: codeForbidden, detail: "authd only reads this user. Change it where it is kept.",
+		}},
+		{identity.ErrNotListed, refusal{
+			status: http.StatusForbidden, code: codeForbidden, detail: "The users cannot be listed: where they are kept, authd can only ask for each.",
 		}},
 		{identity.ErrExists, refusal{status: http.StatusConflict, code: codeConflict, detail: "This user exists already."}},
 		{keys.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such key."}},

@@ -53,7 +53,7 @@ func NewInOrder(sources ...Source) (*InOrder, error) {
 	seen := map[string]bool{}
 	for i := range o.sources {
 		s := &o.sources[i]
-		if err := checkSourceName(s.Name); err != nil {
+		if err := CheckSourceName(s.Name); err != nil {
 			problems = append(problems, err)
 		}
 		if seen[s.Name] {
@@ -74,10 +74,11 @@ func NewInOrder(sources ...Source) (*InOrder, error) {
 	return o, nil
 }
 
-func checkSourceName(name string) error {
+// CheckSourceName returns nil when a source can have this name, or an error that says why not.
+func CheckSourceName(name string) error {
 	const alphabet, longest = "abcdefghijklmnopqrstuvwxyz0123456789-", 32
 	if len(name) > longest || strings.Trim(name, alphabet) != "" {
-		return fmt.Errorf("source of users %q: a name has 1 to %d of a-z, 0-9 and -", name, longest)
+		return fmt.Errorf("name %q: want 1 to %d of a-z, 0-9 and -", name, longest)
 	}
 	return nil
 }
