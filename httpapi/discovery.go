@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -62,51 +60,6 @@ func etagMatches(header, etag string) bool {
 		}
 	}
 	return false
-}
-
-// metadata is what RFC 8414 and OpenID Connect Discovery have in common, so far as authd has it. authd has no
-// authorization endpoint, which the response type "none" says best, and issues no ID tokens; libraries take the
-// algorithms of access tokens from the same member.
-type metadata struct {
-	Issuer             string   `json:"issuer"`
-	JWKSURI            string   `json:"jwks_uri"`
-	ResponseTypes      []string `json:"response_types_supported"`
-	SubjectTypes       []string `json:"subject_types_supported"`
-	Algorithms         []string `json:"id_token_signing_alg_values_supported"`
-	Scopes             []string `json:"scopes_supported,omitempty"`
-	Claims             []string `json:"claims_supported"`
-	Introspection      string   `json:"introspection_endpoint"`
-	IntrospectionAuth  []string `json:"introspection_endpoint_auth_methods_supported"`
-	Revocation         string   `json:"revocation_endpoint"`
-	RevocationAuth     []string `json:"revocation_endpoint_auth_methods_supported"`
-	DPoPAlgorithms     []string `json:"dpop_signing_alg_values_supported"`
-	RevocationFeed     string   `json:"revocation_feed_uri"`                        // an extension: where the middleware follows the set
-	StatusLists        string   `json:"status_list_aggregation_endpoint,omitempty"` // draft-ietf-oauth-status-list-21 section 9.1
-	ServiceDescription string   `json:"service_documentation"`
-}
-
-func newMetadata(c PublicConfig) (*document, error) {
-	basic := []string{"client_secret_basic"}
-	at := func(path string) string { return strings.TrimSuffix(c.Issuer, "/") + path }
-	statusLists, statusClaim := "", []string(nil)
-	if c.StatusLists != nil {
-		statusLists, statusClaim = at(pathStatusLists), []string{"status"}
-	}
-	body, err := json.MarshalIndent(metadata{
-		Issuer: c.Issuer, JWKSURI: at(pathJWKS),
-		ResponseTypes: []string{"none"}, SubjectTypes: []string{"public"}, Algorithms: c.Algorithms, Scopes: c.Scopes,
-		Claims: append([]string{
-			"iss", "sub", "aud", "exp", "iat", "jti", "sid", "client_id", "scope", "auth_time", "amr", "acr", "roles", "cnf",
-		}, statusClaim...),
-		Introspection: at(pathIntrospect), IntrospectionAuth: basic,
-		Revocation: at(pathRevoke), RevocationAuth: basic,
-		DPoPAlgorithms: c.DPoP.Algorithms(),
-		RevocationFeed: at(pathRevocations), StatusLists: statusLists, ServiceDescription: at(pathOpenAPI),
-	}, "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("encoding the metadata: %w", err)
-	}
-	return newFixed(echo.MIMEApplicationJSON, append(body, '\n')), nil
 }
 
 // jwks serves the key set. The document is made anew when the set or its max-age has changed.

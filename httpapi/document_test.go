@@ -35,7 +35,7 @@ func contracts(t *testing.T) map[string]*document {
 
 // Every route is documented, and everything documented is there.
 func TestRoutesAreTheDocuments(t *testing.T) {
-	e := newEnv(t)
+	e := newProvider(t)
 	for name, server := range map[string]*httpapi.Server{"public": e.public, "admin": e.admin} {
 		t.Run(name, func(t *testing.T) {
 			var documented []string

@@ -14,7 +14,8 @@ func IsPage(path string) bool {
 	if strings.HasPrefix(path, "/assets/") {
 		return true
 	}
-	return slices.ContainsFunc(new(public).pageRoutes(), func(r *route) bool { return r.path == path })
+	p := new(public)
+	return slices.ContainsFunc(append(p.pageRoutes(), p.oauthRoutes()...), func(r *route) bool { return r.page != nil && r.path == path })
 }
 
 // Routes lists "METHOD /path/{param}" for every route that is no page, sorted.

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/authd-project/authd/httpapi"
 	"github.com/authd-project/authd/httpapi/extauthz"
 	"github.com/authd-project/authd/middleware"
 	"github.com/authd-project/authd/middleware/echomw"
@@ -47,12 +48,14 @@ type surface struct {
 // Every surface refuses every hostile token and request: none is let through, none makes it fail or hang, nobody follows
 // what a token brings along, and the good token is accepted all the time.
 func TestHostileTokens(t *testing.T) {
-	e := newEnv(t)
+	e := newProvider(t, options{public: func(c *httpapi.PublicConfig) { c.Scopes = append(c.Scopes, "openid") }})
 	_, _, key, err := e.ring.SigningKey(t.Context())
 	must(t, err)
 	var used []grant
 	for _, s := range e.surfaces() {
-		g := e.loginAlice()
+		g := decode[grant](t, e.do(request{method: "POST", path: "/v1/login", json: map[string]string{
+			"username": aliceName, "password": alicePassword, "scope": "openid",
+		}}), http.StatusOK)
 		used = append(used, g)
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -79,7 +82,10 @@ func (e *env) surfaces() []surface {
 	me := api.header(http.MethodGet, "/v1/me")
 	all := []surface{
 		{name: "forward-auth", ask: api.header(http.MethodGet, "/v1/verify"), least: 2500},
-		{name: "userinfo", ask: me, least: 2500},
+		{name: "me", ask: me, least: 2500},
+		{name: "userinfo", ask: api.header(http.MethodGet, "/oauth2/userinfo"), least: 2500},
+		{name: "userinfo-post", ask: api.header(http.MethodPost, "/oauth2/userinfo"), least: 2500},
+		{name: "token-exchange", ask: api.exchange, least: 2000},
 		{name: "sessions", ask: api.header(http.MethodGet, "/v1/sessions"), least: 2500},
 		{name: "logout", ask: onlyHostile(unbound(api.header(http.MethodPost, "/v1/logout")), me), least: 2500, end: func(g grant) bool {
 			return api.done(http.MethodPost, "/v1/logout", g)
@@ -209,6 +215,18 @@ func (w wire) introspection(c tokentest.Case) tokentest.Answer {
 	if status == http.StatusOK && strings.TrimSpace(body) == `{"active":false}` {
 		return tokentest.Refused
 	}
+	return judge(status)
+}
+
+// exchange shows the token as one to exchange.
+func (w wire) exchange(c tokentest.Case) tokentest.Answer {
+	if c.Token == "" {
+		return tokentest.Skipped
+	}
+	r := w.request(http.MethodPost, "/oauth2/token", nil)
+	r.SetBasicAuth("stock", clientSecret)
+	c.Request = tokentest.Request{ContentType: "application/x-www-form-urlencoded", Body: exchangeForm(c.Token).Encode()}
+	status, _ := w.send(r, c)
 	return judge(status)
 }
 

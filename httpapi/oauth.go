@@ -36,6 +36,10 @@ type oauthErrorBody struct {
 func oauthError(r *refusal) oauthErrorBody {
 	code := "invalid_request"
 	switch {
+	case r.oauth != "":
+		code = r.oauth
+	case r.code == codeInvalidProof, r.code == codeUseNonce:
+		code = r.code
 	case r.status == http.StatusUnauthorized:
 		code = "invalid_client"
 	case r.status == http.StatusServiceUnavailable, r.status == http.StatusTooManyRequests:
@@ -52,7 +56,7 @@ func (p *public) authenticateClient(x *exchange) error {
 	if id == "" {
 		return &refusal{
 			status: http.StatusUnauthorized, code: codeInvalidCredentials,
-			challenge: `Basic realm="authd", charset="UTF-8"`, detail: "Client credentials are required.",
+			challenge: basicChallenge, detail: "Client credentials are required.",
 		}
 	}
 	x.actsAs(audit.Client, id)
@@ -73,6 +77,18 @@ func (p *public) clientID(x *exchange) string {
 		return ""
 	}
 	return id
+}
+
+// limitedClient returns the client whose credentials the request has as HTTP Basic, of either kind, or "".
+func (p *public) limitedClient(x *exchange) string {
+	if id := p.clientID(x); id != "" || p.provider == nil {
+		return id
+	}
+	id, secret, ok := basicCredentials(x.Request())
+	if client := p.provider.Clients.Client(id); ok && client != nil && client.HasSecret(secret) {
+		return id
+	}
+	return ""
 }
 
 // readTokenForm reads the form of RFC 7662 section 2.1 and RFC 7009 section 2.1. The hint is of no use here: refresh
@@ -146,6 +162,15 @@ type introspection struct {
 	Roles     []string `json:"roles,omitempty"`
 
 	Confirmation *confirmation `json:"cnf,omitempty"`
+	Actor        *token.Actor  `json:"act,omitempty"`
+}
+
+// anyAudience judges tokens about which others ask, which may be meant for those others.
+func (p *public) anyAudience() Verifier {
+	if p.provider == nil {
+		return p.cfg.Verifier
+	}
+	return p.provider.AnyAudience
 }
 
 // confirmation names the key that a token is bound to (RFC 9449 section 6.2). Who asks must check the proof.
@@ -186,7 +211,7 @@ func (p *public) introspect(x *exchange) error {
 }
 
 func (p *public) introspectAccess(ctx context.Context, raw string) (introspection, error) {
-	c, err := p.cfg.Verifier.VerifyUnproved(ctx, raw, nil)
+	c, err := p.anyAudience().VerifyUnproved(ctx, raw, nil)
 	p.metrics.verifications.count(err)
 	if errors.Is(err, token.ErrInvalid) {
 		return introspection{}, nil
@@ -200,6 +225,7 @@ func (p *public) introspectAccess(ctx context.Context, raw string) (introspectio
 		ExpiresAt: c.ExpiresAt.Unix(), IssuedAt: c.IssuedAt.Unix(),
 		NotBefore: unixOrZero(c.NotBefore), AuthTime: unixOrZero(c.AuthTime),
 		ID: c.ID, SessionID: c.SessionID, ClientID: c.ClientID, Scope: c.Scope, ACR: c.ACR, AMR: c.AMR, Roles: c.Roles,
+		Actor: c.Actor,
 	}
 	answer.bind(c.KeyThumbprint)
 	return answer, nil
@@ -216,7 +242,7 @@ func (p *public) introspectRefresh(ctx context.Context, raw string) (introspecti
 	answer := introspection{
 		Active: true, TokenUse: "refresh_token", Issuer: p.cfg.Issuer,
 		Subject: s.Subject, Username: s.Username, ExpiresAt: expires.Unix(), IssuedAt: s.LastUsedAt.Unix(),
-		AuthTime: s.AuthTime.Unix(), SessionID: s.ID.String(), ClientID: s.ClientID, Scope: s.Scope, AMR: s.AMR,
+		AuthTime: s.AuthTime.Unix(), SessionID: s.ID.String(), ClientID: s.ClientID, Scope: s.Scope, ACR: s.ACR, AMR: s.AMR,
 	}
 	answer.bind(s.KeyThumbprint)
 	return answer, nil
@@ -254,7 +280,7 @@ func (p *public) revoke(x *exchange) error {
 }
 
 func (p *public) revokeAccess(x *exchange, raw string) error {
-	c, err := p.cfg.Verifier.VerifyUnproved(x.ctx(), raw, anyRevocation{})
+	c, err := p.anyAudience().VerifyUnproved(x.ctx(), raw, anyRevocation{})
 	if errors.Is(err, token.ErrInvalid) {
 		return nil
 	}

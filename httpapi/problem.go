@@ -47,6 +47,7 @@ const (
 type refusal struct {
 	status    int
 	code      string
+	oauth     string // the code of RFC 6749, where it does not follow from the status
 	detail    string
 	fields    []fieldError
 	challenge string // of a 401 or 400: WWW-Authenticate, whole

@@ -63,6 +63,8 @@ type PublicConfig struct {
 	Accounts Accounts
 	// Pages are what people see in a browser: /login, /account and /logout. Without them there are none.
 	Pages *web.Pages
+	// OAuth makes the listener an authorization server for clients; nil if it is none. It needs Pages.
+	OAuth *OAuth
 	// ReturnTo are paths of other services behind the same origin, "/shop/" say, below which the login page may lead back.
 	// None by default: it leads to this server's own pages.
 	ReturnTo []string
@@ -88,7 +90,8 @@ type public struct {
 	*site
 	cfg      PublicConfig
 	clients  map[string][sha256.Size]byte
-	factors  *factors // nil where there are none
+	provider *provider // nil where there are no clients
+	factors  *factors  // nil where there are none
 	metadata *document
 	openapi  *document
 	keySet   atomic.Pointer[document] // as last served
@@ -126,6 +129,7 @@ func NewPublic(c PublicConfig) (*Server, error) {
 		site:     base,
 		cfg:      c,
 		clients:  make(map[string][sha256.Size]byte, len(c.Clients)),
+		provider: newProvider(c),
 		metadata: meta,
 		openapi:  newFixed("application/yaml", publicDocument),
 	}
@@ -142,6 +146,9 @@ func NewPublic(c PublicConfig) (*Server, error) {
 	routes := p.routes()
 	if c.Pages != nil {
 		routes = append(routes, p.pageRoutes()...)
+	}
+	if p.provider != nil {
+		routes = append(routes, p.oauthRoutes()...)
 	}
 	if p.factors != nil {
 		routes = append(routes, p.factorRoutes()...)
@@ -174,7 +181,7 @@ func (c PublicConfig) validate() error {
 	for _, client := range c.Clients {
 		need(client.ID != "", "clients: a client has no id")
 	}
-	return errors.Join(append(problems, c.validateRateLimits(), c.validateReturnTo())...)
+	return errors.Join(append(problems, c.validateRateLimits(), c.validateReturnTo(), c.OAuth.validate(c.Pages != nil))...)
 }
 
 func (p *public) routes() []*route {
@@ -191,7 +198,7 @@ func (p *public) routes() []*route {
 		{method: http.MethodGet, path: pathStatusLists, limit: "statuslists", handle: p.statusLists, quiet: true},
 		{method: http.MethodGet, path: pathStatusLists + "/:id", limit: "statuslists", handle: p.statusList, quiet: true},
 		{method: http.MethodPost, path: pathIntrospect, limit: "introspect", client: p.clientID, handle: p.introspect, quiet: true, oauth: true},
-		{method: http.MethodPost, path: pathRevoke, limit: "revoke", client: p.clientID, handle: p.revoke, changes: true, oauth: true},
+		{method: http.MethodPost, path: pathRevoke, limit: "revoke", client: p.limitedClient, handle: p.revoke, changes: true, oauth: true},
 
 		{method: http.MethodGet, path: pathJWKS, limit: "jwks", handle: p.jwks, quiet: true},
 		{method: http.MethodGet, path: "/.well-known/oauth-authorization-server", limit: "discovery", handle: p.metadata.send, quiet: true},

@@ -28,6 +28,8 @@ type route struct {
 	changes bool // changes something: bounded in time, and goes on when the client leaves
 	quiet   bool // machines ask it all the time: successes are logged at debug level only
 	noHead  bool // answers GET but not HEAD
+	// anyOrigin lets what other origins send come to the handler: it goes by no cookie, or decides itself.
+	anyOrigin bool
 
 	timing [6]observer // by class of the status code: 1xx is 1
 }
