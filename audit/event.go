@@ -36,7 +36,8 @@ const (
 	FactorRemoved   Type = "factor_removed" // a user removed one
 	FactorsReset    Type = "factors_reset"  // an administrator removed all of a user's
 
-	KeyRotated    Type = "key_rotated"    // another key signs from now on
+	KeyRotated    Type = "key_rotated"    // an administrator let the standby key take over
+	KeyActive     Type = "key_active"     // another key signs from now on; recorded where the leader is
 	KeyRevoked    Type = "key_revoked"    // a signing key was revoked, and with it all its tokens
 	LeaderChanged Type = "leader_changed" // as this process saw it
 
@@ -44,7 +45,7 @@ const (
 	AdminRefused  Type = "admin_refused"  // no admin token, or a wrong one
 	RateLimited   Type = "rate_limited"   // requests beyond the limit of a route; details.limit names it
 
-	Started   Type = "started"    // the configuration was loaded; details.settings are those that are set, without secrets
+	Started   Type = "started"    // authd begins to serve, with the configuration in details, without secrets
 	AuditLost Type = "audit_lost" // count events did not reach this sink
 )
 
@@ -54,7 +55,8 @@ func Types() []Type {
 		Login, LoginNewAddress, Logout, SessionEnded, RefreshReused, RefreshMoved,
 		TokenRevoked, SubjectRevoked, ClientRevoked, EverythingRevoked,
 		UserAdded, UserRemoved, UserDisabled, UserEnabled, UserForgiven, PasswordChanged, RolesChanged,
-		KeyRotated, KeyRevoked, LeaderChanged,
+		FactorAdded, FactorRemoved, FactorsReset,
+		KeyRotated, KeyActive, KeyRevoked, LeaderChanged,
 		ClientRefused, AdminRefused, RateLimited,
 		Started, AuditLost,
 	}

@@ -203,7 +203,7 @@ func (l *Log) Close(ctx context.Context) error {
 	l.cut()
 	var problems []error
 	for _, p := range l.pumps {
-		if n := p.stats().Waiting; n > 0 {
+		if n := p.stats().Queued; n > 0 {
 			problems = append(problems, fmt.Errorf("audit: %d events were not given to %s", n, p.target.Name))
 		}
 	}
@@ -228,7 +228,8 @@ type Stats struct {
 // SinkStats is how a sink does.
 type SinkStats struct {
 	Name    string
-	Waiting int    // events in the queue
+	Queued  int    // events in the queue
+	Waiting int    // these, and what the sink has kept but not passed on; of sinks that have a method Backlog() int
 	Lost    uint64 // events that the queue had no room for, since the start
 	Stuck   bool   // the last write failed, or takes too long: nobody waits for the sink
 }

@@ -75,7 +75,11 @@ func (p *pump) setStuck() {
 func (p *pump) stats() SinkStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return SinkStats{Name: p.target.Name, Waiting: len(p.queue), Lost: p.lostTotal, Stuck: p.stuck}
+	s := SinkStats{Name: p.target.Name, Queued: len(p.queue), Waiting: len(p.queue), Lost: p.lostTotal, Stuck: p.stuck}
+	if sink, ok := p.target.Sink.(interface{ Backlog() int }); ok {
+		s.Waiting += sink.Backlog()
+	}
+	return s
 }
 
 // run writes what waits until the log is closed and nothing does, or ctx ends.

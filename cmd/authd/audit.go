@@ -141,7 +141,7 @@ func (a *app) recordTransitions(ctx context.Context, seen *transitions) {
 		}
 		if sight.Self && seen.active != "" {
 			_ = a.audit.Record(ctx, audit.Event{
-				Type: audit.KeyRotated, Actor: audit.Actor{Type: audit.System, ID: a.identity},
+				Type: audit.KeyActive, Actor: audit.Actor{Type: audit.System, ID: a.identity},
 				Details: map[string]string{"kid": k.ID, "previous": seen.active, "algorithm": k.Algorithm},
 			})
 		}

@@ -41,6 +41,7 @@ file given by --config (access_ttl: 5m), the first of these that names it.`,
 		newClientCommand(),
 		newTokenCommand(env),
 		newExplainCommand(env),
+		newAuditCommand(),
 		newVersionCommand(),
 	)
 	return root
