@@ -76,7 +76,7 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if err != nil {
 		return nil, err
 	}
-	if err := a.openAudit(); err != nil {
+	if err := a.openAudit(file); err != nil {
 		return nil, err
 	}
 	policy, err := a.startPolicy(ctx, file)

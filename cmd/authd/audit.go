@@ -3,10 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +17,8 @@ import (
 
 	"github.com/authd-project/authd/audit"
 	"github.com/authd-project/authd/audit/logfile"
+	"github.com/authd-project/authd/audit/webhook"
+	"github.com/authd-project/authd/internal/boltfile"
 	"github.com/authd-project/authd/keys"
 	"github.com/authd-project/authd/session"
 )
@@ -25,6 +29,9 @@ type AuditConfig struct {
 	AuditSync   time.Duration
 	AuditStrict bool
 
+	AuditWebhooks          []string
+	AuditWebhookSecretFile string
+
 	auditOutput io.Writer // what "-" stands for; standard error if nil
 }
 
@@ -32,14 +39,50 @@ func (c *AuditConfig) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&c.AuditFile, "audit-file", "", "file of the audit log, - for standard output, or none (default: DATA/audit.log)")
 	fs.DurationVar(&c.AuditSync, "audit-sync", time.Second, "how often the audit file is synced to the disk; 0s: before each answer")
 	fs.BoolVar(&c.AuditStrict, "audit-strict", false, "answer 503 to a login or logout that the audit log does not confirm")
+	fs.StringSliceVar(&c.AuditWebhooks, "audit-webhooks", nil, "receivers that are told of events, each URL [TYPE ...]; without a type of all events")
+	fs.StringVar(&c.AuditWebhookSecretFile, "audit-webhook-secret-file", "", "file of the secret by which webhooks are signed (default: DATA/audit-webhook-secret, made at the first start)")
 }
 
 func (c *AuditConfig) complete(data string) {
 	c.AuditFile = cmp.Or(c.AuditFile, filepath.Join(data, "audit.log"))
+	c.AuditWebhookSecretFile = cmp.Or(c.AuditWebhookSecretFile, webhookSecret(data))
+}
+
+// webhookSecret is the secret's file unless another one is set. Only that one is made.
+func webhookSecret(data string) string { return filepath.Join(data, "audit-webhook-secret") }
+
+// parseWebhook reads "URL [TYPE ...]".
+func parseWebhook(text string) (url string, only []audit.Type, err error) {
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return "", nil, errors.New("audit-webhooks: an empty one")
+	}
+	if err := webhook.CheckURL(words[0]); err != nil {
+		return "", nil, fmt.Errorf("audit-webhooks %q: %w", words[0], err)
+	}
+	for _, word := range words[1:] {
+		if !audit.Type(word).Known() {
+			return "", nil, fmt.Errorf("audit-webhooks %q: no event has the type %q", words[0], word)
+		}
+		only = append(only, audit.Type(word))
+	}
+	return words[0], only, nil
+}
+
+func (c *AuditConfig) validateWebhooks() error {
+	var problems []error
+	var seen []string
+	for _, text := range c.AuditWebhooks {
+		url, _, err := parseWebhook(text)
+		problems = append(problems, err, require(!slices.Contains(seen, url), "audit-webhooks %q: given twice", url))
+		seen = append(seen, url)
+	}
+	return errors.Join(problems...)
 }
 
 func (c *AuditConfig) validate() []error {
 	return []error{
+		c.validateWebhooks(),
 		require(c.AuditSync >= 0, "audit-sync %v: must not be negative", c.AuditSync),
 		require(!c.AuditStrict || c.AuditFile != "none", "audit-file none: nothing could be confirmed with audit-strict"),
 	}
@@ -49,11 +92,16 @@ func (c *AuditConfig) validate() []error {
 const auditCloseTime = 5 * time.Second
 
 // openAudit opens the audit log. It is closed after everything that records.
-func (a *app) openAudit() error {
+func (a *app) openAudit(file *boltfile.File) error {
 	targets, err := a.auditTargets()
 	if err != nil {
 		return err
 	}
+	hooks, err := a.openWebhooks(file)
+	if err != nil {
+		return err
+	}
+	targets = append(targets, hooks...)
 	if a.audit, err = audit.New(audit.Config{Targets: targets, Log: a.log}); err != nil {
 		return err
 	}
@@ -81,6 +129,30 @@ func (a *app) auditTargets() (targets []audit.Target, err error) {
 		}
 		a.closers = append(a.closers, file.Close)
 		targets = append(targets, audit.Target{Name: "file", Sink: file})
+	}
+	return targets, nil
+}
+
+// openWebhooks opens the spool of each receiver. The command line tells them, too, of what it does without a server.
+func (a *app) openWebhooks(file *boltfile.File) (targets []audit.Target, err error) {
+	if len(a.cfg.AuditWebhooks) == 0 {
+		return nil, nil
+	}
+	secret, err := readOrMakeSecret(a.cfg.AuditWebhookSecretFile, a.cfg.AuditWebhookSecretFile == webhookSecret(a.cfg.Data))
+	if err != nil {
+		return nil, fmt.Errorf("audit-webhook-secret-file: %w", err)
+	}
+	for i, text := range a.cfg.AuditWebhooks {
+		url, only, err := parseWebhook(text)
+		if err != nil {
+			return nil, err
+		}
+		hook, err := webhook.Open(webhook.Config{URL: url, Secret: []byte(secret), Spool: file, Log: a.log})
+		if err != nil {
+			return nil, err
+		}
+		a.closers = append(a.closers, hook.Close)
+		targets = append(targets, audit.Target{Name: fmt.Sprintf("webhook%d", i+1), Sink: hook, Only: only})
 	}
 	return targets, nil
 }

@@ -3,17 +3,23 @@ package main_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/authd-project/authd/audit/webhook"
 )
 
 // auditLine is what tests look at in a line of the audit log.
@@ -183,6 +189,56 @@ func TestAuditOnFullDisk(t *testing.T) {
 				t.Errorf("metrics lack %s", want)
 			}
 		}
+	}
+}
+
+// A receiver on the web hears of what it asked for, also of what happened while it was away and authd was killed.
+func TestAuditWebhook(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	var away atomic.Bool
+	events := make(chan auditLine, 100)
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if away.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		secret, readErr := os.ReadFile(filepath.Join(data, "audit-webhook-secret"))
+		var batch struct{ Events []auditLine }
+		err = errors.Join(err, readErr, json.Unmarshal(body, &batch),
+			webhook.Verify(bytes.TrimSpace(secret), r.Header.Get(webhook.Header), body, time.Now(), 5*time.Minute))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, e := range batch.Events {
+			events <- e
+		}
+	}))
+	defer receiver.Close()
+	next := func() auditLine {
+		t.Helper()
+		select {
+		case e := <-events:
+			return e
+		case <-time.After(time.Minute):
+			t.Fatal("no event within a minute")
+			return auditLine{}
+		}
+	}
+	args := []string{"--demo", "--audit-webhooks=" + receiver.URL + " login_new_address session_ended"}
+	s := serve(t, data, args...)
+	g := s.login(t, demoUser, demoPassword)
+	if e := next(); e.Type != "login_new_address" || e.Username != demoUser || e.Sid != g.SessionID {
+		t.Errorf("heard %+v", e)
+	}
+	away.Store(true)
+	s.logout(t, g, "session")
+	s.kill()
+	away.Store(false)
+	serve(t, data, args...)
+	if e := next(); e.Type != "session_ended" || e.Sid != g.SessionID {
+		t.Errorf("heard %+v", e)
 	}
 }
 
