@@ -17,21 +17,31 @@ run: build ## run authd on the embedded default, with a user to try
 
 .PHONY: build
 build: ## build bin/authd and bin/orders
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/authd ./examples/orders
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)' \
+		-o bin/ ./cmd/authd ./examples/orders
+
+IMAGE ?= bin/image
+
+.PHONY: image
+image: ## build an OCI image layout for linux/amd64 and linux/arm64 in bin/image, without a container engine
+	$(GO) -C internal/release run . image -version $(VERSION) -o $(abspath $(IMAGE))
 
 .PHONY: test
 test: ## install what the tests need, and run them all with the race detector
 	internal/testenv/install.sh
 	$(GO) test -race -timeout 20m ./...
 	cd internal/bench && $(GO) test -timeout 10m ./...
+	cd internal/release && $(GO) test -timeout 30m ./...
 
 .PHONY: check
-check: ## formatting, vet, linters, module files
+check: ## formatting, vet, linters, module files, licences
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run: gofmt -w .' >&2; exit 1; }
 	$(GO) vet ./...
 	$(LINT) run ./...
 	$(GO) mod verify
 	$(GO) mod tidy -e -diff # -e: tests of dependencies may need what a proxy withholds
+	$(GO) -C internal/release vet ./... && $(GO) -C internal/release mod verify
+	$(GO) -C internal/release run . licences
 
 .PHONY: bench
 bench: ## measure verification, routes, logout and large sets, as ratios; with PAGE=1 write docs/performance.md
