@@ -47,7 +47,7 @@ func (p *process) peakMemory(t *testing.T) int {
 // waits to be collected; the surplus is refused, and meanwhile health and tokens are answered. A stored hash that wants 4 GiB
 // is refused, not computed.
 func TestLoginFloodStaysWithinMemory(t *testing.T) {
-	const pool, hashMiB, rest = 2, 19, 150
+	const pool, hashMiB, rest = 2, 19, 200
 	data := t.TempDir()
 	p := startProcess(t, regexp.MustCompile(`(?m)^ready\b`), plainAuthd(t), "serve", "--demo", "--data", data, "--hash-pool", strconv.Itoa(pool),
 		"--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1/32")
