@@ -214,7 +214,7 @@ func (p *public) stepUpSession(x *exchange, old currentSession, r factorRequest)
 	if grant, err = p.recorded(x, grant, old.Username, old.ClientID, known, err); err != nil {
 		return session.Grant{}, err
 	}
-	if err := p.cfg.Sessions.Logout(x.ctx(), old.Subject, old.ID, session.LogoutSession); err != nil {
+	if err := p.cfg.Sessions.Logout(x.ctx(), old.Subject, old.ID, session.LogoutReplaced); err != nil {
 		// Nobody holds the new session's tokens; without its end it would be a riddle in the person's list.
 		return session.Grant{}, errors.Join(fmt.Errorf("ending the session that was replaced: %w", err),
 			p.cfg.Sessions.End(x.ctx(), grant.Session.Subject, grant.Session.ID))

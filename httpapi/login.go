@@ -57,7 +57,7 @@ func (p *public) login(x *exchange) error {
 // handOver answers a login. In cookie mode the session that the browser had brought along ends: another takes its place.
 func (p *public) handOver(x *exchange, g session.Grant, cookies bool) error {
 	if cookies {
-		if err := p.endPrevious(x); err != nil { // nobody will hold the tokens of the new one either
+		if err := p.endPrevious(x, g); err != nil { // nobody will hold the tokens of the new one either
 			return errors.Join(err, p.cfg.Sessions.End(x.ctx(), g.Session.Subject, g.Session.ID))
 		}
 	}

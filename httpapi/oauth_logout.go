@@ -145,7 +145,8 @@ func (p *public) namesSession(x *exchange, hint oauth.Hint, subject string, id s
 		return false, err
 	}
 	for _, n := range list {
-		if n.ID.String() == hint.SessionID && n.Parent == id && n.ClientID == hint.ClientID {
+		began := n.Parent == id || n.Orphaned(list) // from this one, or from one that this has replaced
+		if n.ID.String() == hint.SessionID && n.ClientID == hint.ClientID && began {
 			return true, nil
 		}
 	}

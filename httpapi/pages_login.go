@@ -69,6 +69,7 @@ func (w loginPurpose) query() url.Values {
 type loginData struct {
 	Done, Error, Why   string
 	Username, Password web.Field
+	Passkey            *passkeyData
 	ReturnTo, ACR      string
 	Reauth             bool
 }
@@ -90,6 +91,9 @@ func (p *public) showLogin(x *exchange, status int, purpose loginPurpose, userna
 		page.Title, data.Error = "Error: "+page.Title, r.detail+r.whenAgain()
 	} else if x.QueryParam("done") == "logout" {
 		data.Done = "You are signed out."
+	}
+	if data.Passkey = p.passkeyOffer(x, purpose.returnTo); data.Passkey != nil {
+		page.Scripts = []string{passkeyScript}
 	}
 	page.Data = data
 	return p.show(x, status, page)
@@ -113,6 +117,10 @@ func (p *public) loginForm(x *exchange) error {
 		Username: username, Password: password, Address: x.RealIP(), UserAgent: x.Request().UserAgent(),
 	})
 	p.metrics.logins.count(err)
+	var wanted *secondFactor
+	if errors.As(err, &wanted) {
+		return p.showFactor(x, wanted, purpose.returnTo, nil)
+	}
 	if err != nil {
 		r := p.refuse(x, err)
 		return p.showLogin(x, r.status, purpose, username, r)
@@ -122,7 +130,7 @@ func (p *public) loginForm(x *exchange) error {
 
 // signIn hands a new session to the browser in place of the one that it had, which ends, and sends it on.
 func (p *public) signIn(x *exchange, g session.Grant, returnTo string) error {
-	if err := p.endPrevious(x); err != nil {
+	if err := p.endPrevious(x, g); err != nil {
 		// Nobody holds the new session's tokens; without its end it would be a riddle in the person's list.
 		return errors.Join(err, p.cfg.Sessions.End(x.ctx(), g.Session.Subject, g.Session.ID))
 	}
@@ -134,14 +142,19 @@ func (p *public) signIn(x *exchange, g session.Grant, returnTo string) error {
 	return p.show(x, http.StatusOK, web.Page{Name: "onward", Title: "You are signed in", Next: returnTo})
 }
 
-// endPrevious ends the session whose cookies the browser brought along: a new one replaces it (no fixation).
-func (p *public) endPrevious(x *exchange) error {
+// endPrevious ends the session whose cookies the browser brought along: a new one replaces it (no fixation). Of the same
+// user it keeps the clients that the browser is logged in to.
+func (p *public) endPrevious(x *exchange, next session.Grant) error {
 	subject, id, err := p.previous(x)
 	if errors.Is(err, errNoSession) {
 		return nil
 	}
 	if err == nil {
-		err = p.cfg.Sessions.Logout(x.ctx(), subject, id, session.LogoutSession)
+		scope := session.LogoutSession
+		if subject == next.Session.Subject {
+			scope = session.LogoutReplaced
+		}
+		err = p.cfg.Sessions.Logout(x.ctx(), subject, id, scope)
 	}
 	if err != nil {
 		return fmt.Errorf("ending the browser's previous session: %w", err)

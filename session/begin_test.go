@@ -262,6 +262,31 @@ func TestChildrenEndWithTheirParent(t *testing.T) {
 	}
 }
 
+// A session that takes the place of the browser's, after a second factor say, leaves clients logged in, and its end is
+// theirs.
+func TestReplacedParent(t *testing.T) {
+	w := newWorld(t)
+	browser, mail, wiki := w.family()
+	w.clock.Advance(time.Second)
+	next := w.begin(w.authenticate("alice").With("otp", "mfa"), session.BeginRequest{})
+	if err := w.service.Logout(t.Context(), "sub-alice", browser.Session.ID, session.LogoutReplaced); err != nil {
+		t.Fatal(err)
+	}
+	w.wantDead(browser)
+	for _, g := range []session.Grant{next, mail, wiki} {
+		w.wantLive(g)
+	}
+	if told := w.observer.ended[session.ByUser]; len(told) != 1 || told[0].ID != browser.Session.ID {
+		t.Errorf("told of %+v", told)
+	}
+	if err := w.service.Logout(t.Context(), "sub-alice", next.Session.ID, session.LogoutSession); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range []session.Grant{next, mail, wiki} {
+		w.wantDead(session.Grant{AccessToken: g.AccessToken, RefreshToken: g.RefreshToken})
+	}
+}
+
 func TestChildEndsAlone(t *testing.T) {
 	w := newWorld(t)
 	browser, mail, wiki := w.family()

@@ -17,6 +17,9 @@ const (
 	LogoutSession LogoutScope = "session" // the current one
 	LogoutOthers  LogoutScope = "others"  // all but the current one
 	LogoutAll     LogoutScope = "all"
+	// LogoutReplaced ends the current one because another of the same user has taken its place in the browser, after a second
+	// factor say: the clients that the browser was logged in to stay so, and end when that one does.
+	LogoutReplaced LogoutScope = "replaced"
 )
 
 // Logout ends sessions of a user who has proved to be in the session current. It succeeds also when they have ended
@@ -26,6 +29,8 @@ func (s *Service) Logout(ctx context.Context, subject string, current ID, scope 
 	switch scope {
 	case LogoutSession:
 		err = s.end(ctx, ByUser, current)
+	case LogoutReplaced:
+		err = s.endAlone(ctx, current)
 	case LogoutOthers:
 		err = s.endOthers(ctx, subject, current)
 	case LogoutAll:

@@ -9,6 +9,9 @@ import (
 
 // A session that began from another one, its parent, ends with it: a person who logs out of a browser leaves all that the
 // browser was logged in to. Both have the same subject, so children are found in its list; nothing else refers to them.
+//
+// A parent that was replaced leaves its children behind. They end with the next session of the user that ends and has
+// children: with the one in its place or, which is too early but safe, with one in another browser.
 
 // EndedBy tells what ended a session.
 type EndedBy string
@@ -81,8 +84,24 @@ func (s *Service) finishEnd(ctx context.Context, by EndedBy, ids []ID, before []
 	return errors.Join(err, s.revoke(ctx, ids))
 }
 
-// endChildren ends the records of the sessions that began from these, and returns them as they were. Where it is not known
-// whether a session had a parent, because it ended before, it is taken for one that had none.
+// endAlone ends a session and leaves its children to whichever takes its place.
+func (s *Service) endAlone(ctx context.Context, id ID) error {
+	before, err := s.lookUp(ctx, []ID{id})
+	if err != nil {
+		return err
+	}
+	if err := s.store.End(ctx, id); err != nil {
+		return unavailable("ending records", err)
+	}
+	ctx, cancel := finishing(ctx)
+	defer cancel()
+	s.tell(ctx, ByUser, before, []ID{id})
+	return s.revoke(ctx, []ID{id})
+}
+
+// endChildren ends the records of the sessions whose parent does not live any more, of the subjects of these, and returns
+// them as they were. Where it is not known whether a session had a parent, because it ended before, it is taken for one
+// that had none.
 func (s *Service) endChildren(ctx context.Context, parents []Session) ([]Session, error) {
 	var children []Session
 	var seen []string
@@ -96,7 +115,7 @@ func (s *Service) endChildren(ctx context.Context, parents []Session) ([]Session
 			return nil, unavailable("looking for what began from a session", err)
 		}
 		for _, n := range list {
-			if n.Parent != (ID{}) && slices.ContainsFunc(parents, func(p Session) bool { return p.ID == n.Parent }) {
+			if n.Orphaned(list) {
 				children = append(children, n)
 			}
 		}
@@ -112,6 +131,11 @@ func (s *Service) endChildren(ctx context.Context, parents []Session) ([]Session
 		return nil, unavailable("ending what began from a session", err)
 	}
 	return children, nil
+}
+
+// Orphaned tells whether the session began from one that is not among these, all that its subject has.
+func (s Session) Orphaned(all []Session) bool {
+	return s.Parent != (ID{}) && !slices.ContainsFunc(all, func(p Session) bool { return p.ID == s.Parent })
 }
 
 // endOthers ends the sessions of a subject that do not belong together with the current one.
@@ -149,7 +173,7 @@ func rootOf(list []Session, id ID) ID {
 
 // tell tells the observer of those that were live and have ended.
 func (s *Service) tell(ctx context.Context, by EndedBy, before []Session, ended []ID) {
-	before = slices.DeleteFunc(before, func(n Session) bool { return !slices.Contains(ended, n.ID) })
+	before = slices.DeleteFunc(before, func(n Session) bool { return !n.EndedAt.IsZero() || !slices.Contains(ended, n.ID) })
 	if len(before) > 0 {
 		s.observer.Ended(ctx, by, before...)
 	}
