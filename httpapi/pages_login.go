@@ -69,7 +69,6 @@ func (w loginPurpose) query() url.Values {
 type loginData struct {
 	Done, Error, Why   string
 	Username, Password web.Field
-	Passkey            *passkeyData
 	ReturnTo, ACR      string
 	Reauth             bool
 }
@@ -91,9 +90,6 @@ func (p *public) showLogin(x *exchange, status int, purpose loginPurpose, userna
 		page.Title, data.Error = "Error: "+page.Title, r.detail+r.whenAgain()
 	} else if x.QueryParam("done") == "logout" {
 		data.Done = "You are signed out."
-	}
-	if data.Passkey = p.passkeyOffer(x, purpose.returnTo); data.Passkey != nil {
-		page.Scripts = []string{passkeyScript}
 	}
 	page.Data = data
 	return p.show(x, status, page)
@@ -117,10 +113,6 @@ func (p *public) loginForm(x *exchange) error {
 		Username: username, Password: password, Address: x.RealIP(), UserAgent: x.Request().UserAgent(),
 	})
 	p.metrics.logins.count(err)
-	var wanted *secondFactor
-	if errors.As(err, &wanted) {
-		return p.showFactor(x, wanted, purpose.returnTo, nil)
-	}
 	if err != nil {
 		r := p.refuse(x, err)
 		return p.showLogin(x, r.status, purpose, username, r)
