@@ -126,6 +126,19 @@ func TestOAuthClientFileForms(t *testing.T) {
 	}
 }
 
+// The example of deploy/ has no mistake, but for the secrets, which are to be replaced.
+func TestOAuthClientExample(t *testing.T) {
+	const name = "../../deploy/oauth-clients.yaml"
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients, err := parseOAuthClients(name, text)
+	if err != nil || len(clients) != 5 {
+		t.Errorf("%d clients: %v", len(clients), err)
+	}
+}
+
 // The settings are refused together with their file.
 func TestOAuthClientsSetting(t *testing.T) {
 	if _, err := load(t, nil, "--oauth-clients", filepath.Join(t.TempDir(), "none")); err == nil || !strings.Contains(err.Error(), "oauth-clients: ") {

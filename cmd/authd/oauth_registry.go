@@ -29,7 +29,8 @@ type oauthRegistry struct {
 // registered are the clients at one time.
 type registered struct {
 	*oauth.Registry
-	logoutURIs bool // some client wants to hear of logouts
+	logoutURIs bool     // some client wants to hear of logouts
+	audiences  []string // of all clients that have some of their own
 }
 
 // openOAuthRegistry reads the file for the first time.
@@ -62,7 +63,12 @@ func (r *oauthRegistry) read() (changed bool, err error) {
 	if err != nil {
 		return true, fmt.Errorf("oauth-clients: %w", err)
 	}
-	r.current.Store(&registered{registry, slices.ContainsFunc(clients, func(c oauth.Client) bool { return c.BackchannelLogoutURI != "" })})
+	next := &registered{Registry: registry}
+	for _, c := range clients {
+		next.logoutURIs = next.logoutURIs || c.BackchannelLogoutURI != ""
+		next.audiences = slices.Concat(next.audiences, c.Audiences, c.ExchangeAudiences)
+	}
+	r.current.Store(next)
 	return true, nil
 }
 

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		bin = dir
-		build := exec.Command("go", "build", "-race", "-o", dir+string(filepath.Separator), ".", "../../examples/orders", "../../examples/leaderjob")
+		build := exec.Command("go", "build", "-race", "-o", dir+string(filepath.Separator), ".", "../../examples/orders", "../../examples/leaderjob", "../../examples/wiki")
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {
 			fmt.Fprintln(os.Stderr, "building the programs under test:", err)
