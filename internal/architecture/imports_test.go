@@ -53,6 +53,7 @@ var forbidden = []struct {
 	{"election/leaselock", siblings("keys"), "who leads is decided without the ring; the ring's store is what fences"},
 	{"keys/secretstore", siblings("election"), "the ring is fenced whoever elects"},
 	{"identity", backends, "sources of users are sub-packages"},
+	{"identity/sqlquery", except("database/sql", "modernc.org/...", "github.com/jackc/..."), "a source of users needs no more than what it talks to"},
 	{"identity/ldap", except("github.com/go-ldap/..."), "a source of users needs no more than what it talks to"},
 	{"identity", siblings("token", "revocation", "session", "keys", "election", "ratelimit"), "siblings know nothing of each other"},
 	{"mfa", backends, "stores are sub-packages"},
