@@ -178,10 +178,11 @@ type signoutData struct {
 
 func (p *public) askToEnd(x *exchange, e *endSession) error {
 	data := signoutData{Fields: [][2]string{{confirmField, "1"}}}
-	if e.client != nil {
+	if e.client != nil { // perhaps by the hint, which is not needed any more
 		data.Client = e.client.Label()
+		data.Fields = append(data.Fields, [2]string{"client_id", e.client.ID})
 	}
-	for _, name := range []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state"} {
+	for _, name := range []string{"post_logout_redirect_uri", "state"} {
 		if value := e.values.Get(name); value != "" {
 			data.Fields = append(data.Fields, [2]string{name, value})
 		}
