@@ -96,11 +96,13 @@ func newEnv(t testing.TB, change ...options) *env {
 	must(t, httpapi.RegisterLeadership(e.registry, rotatorLeads{}, nil))
 	log := slog.New(slog.NewJSONHandler(e.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 
+	ends := e.startEnds(run)
 	pages, err := web.New(web.Config{Site: "auth.example.com"})
 	must(t, err)
 	publicConfig := httpapi.PublicConfig{
-		Pages:  pages,
-		Issuer: issuerURL, Algorithms: []string{"ES256"}, Scopes: []string{"orders:read", "orders:write"},
+		Pages:     pages,
+		Passwords: &httpapi.PasswordConfig{Users: e.users, Ends: ends, Sessions: e.sessions},
+		Issuer:    issuerURL, Algorithms: []string{"ES256"}, Scopes: []string{"orders:read", "orders:write"},
 		Clients:  []httpapi.Client{{ID: clientID, SecretSHA256: sha256.Sum256([]byte(clientSecret))}},
 		Logins:   newLogins(t, memoryLimits{}),
 		Sessions: e.sessions, Verifier: verifier, Keys: e.ring, Revocations: e.revocations, Mirror: e.mirror,
@@ -111,7 +113,7 @@ func newEnv(t testing.TB, change ...options) *env {
 	adminConfig := httpapi.AdminConfig{
 		Factors:     e.factors,
 		TokenSHA256: sha256.Sum256([]byte(adminToken)), Logins: publicConfig.Logins.(httpapi.LoginAdmin),
-		Users: e.users, Ends: e.startEnds(run), Sessions: e.sessions, Revocations: e.revocations, Mirror: e.mirror, Ring: e.ring,
+		Users: e.users, Ends: ends, Sessions: e.sessions, Revocations: e.revocations, Mirror: e.mirror, Ring: e.ring,
 		Tokens: verifier, Keys: rotator, Leadership: rotatorLeads{}, TokenLife: 11 * time.Minute, Gatherer: e.registry,
 		Checks:  []httpapi.Check{{Name: "keys", Probe: func(context.Context) error { return e.ring.Check() }}},
 		Metrics: metrics, Log: log,

@@ -38,6 +38,8 @@ func (p *public) pageRoutes() []*route {
 		as(audit.Logout, page(http.MethodPost, pathLogout, "logout", p.logoutForm)),
 		page(http.MethodGet, pathAccount, "pages", p.accountPage),
 		page(http.MethodPost, pathAccount+"/sessions", "pages", p.endSessionsForm),
+		page(http.MethodGet, pathPassword, "pages", p.passwordPage),
+		page(http.MethodPost, pathPassword, "pages", p.passwordForm),
 		{method: http.MethodGet, path: web.AssetsPath + ":version/:name", limit: "pages", handle: p.asset, quiet: true},
 	}
 }

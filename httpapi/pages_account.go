@@ -115,7 +115,7 @@ func (p *public) accountPage(x *exchange) error {
 	}
 	data := accountData{
 		Done: accountDone()[x.QueryParam("done")], Username: account.Username, Roles: claims.Roles,
-		AuthTime: claims.AuthTime, How: howAuthenticated(claims.AMR),
+		AuthTime: claims.AuthTime, How: howAuthenticated(claims.AMR), CanChangePassword: p.cfg.Passwords != nil,
 		Sessions: accountSessions(live, claims),
 	}
 	data.Others = len(live) > 1

@@ -73,6 +73,14 @@ type loginData struct {
 	Reauth             bool
 }
 
+// loginDone are the texts after something was done, by what the query names.
+func loginDone() map[string]string {
+	return map[string]string{
+		"logout":   "You are signed out.",
+		"password": "Your password is changed, and all your sessions have ended. Sign in with the new one.",
+	}
+}
+
 // showLogin shows the form, with what was wrong the last time if r is not nil.
 func (p *public) showLogin(x *exchange, status int, purpose loginPurpose, username string, r *refusal) error {
 	page := web.Page{Name: "login", Title: "Sign in"}
@@ -88,8 +96,8 @@ func (p *public) showLogin(x *exchange, status int, purpose loginPurpose, userna
 	}
 	if r != nil {
 		page.Title, data.Error = "Error: "+page.Title, r.detail+r.whenAgain()
-	} else if x.QueryParam("done") == "logout" {
-		data.Done = "You are signed out."
+	} else {
+		data.Done = loginDone()[x.QueryParam("done")]
 	}
 	page.Data = data
 	return p.show(x, status, page)
@@ -107,7 +115,8 @@ func (p *public) loginForm(x *exchange) error {
 	}
 	purpose := p.purpose(returnTo, reauth, acr)
 	if username == "" || password == "" { // a browser would not have sent it
-		return p.showLogin(x, http.StatusBadRequest, purpose, username, badRequest("Enter your username and your password."))
+		r := p.refuse(x, badRequest("Enter your username and your password."))
+		return p.showLogin(x, r.status, purpose, username, r)
 	}
 	grant, err := p.attempt(x, session.LoginRequest{
 		Username: username, Password: password, Address: x.RealIP(), UserAgent: x.Request().UserAgent(),

@@ -63,6 +63,8 @@ type PublicConfig struct {
 	Accounts Accounts
 	// Pages are what people see in a browser: /login, /account and /logout. Without them there are none.
 	Pages *web.Pages
+	// Passwords lets people change their passwords on a page; nil if they cannot.
+	Passwords *PasswordConfig
 	// OAuth makes the listener an authorization server for clients; nil if it is none. It needs Pages.
 	OAuth *OAuth
 	// ReturnTo are paths of other services behind the same origin, "/shop/" say, below which the login page may lead back.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/authd-project/authd/httpapi"
 	"github.com/authd-project/authd/httpapi/web"
+	"github.com/authd-project/authd/session"
 )
 
 // PagesConfig says what people see in a browser.
@@ -45,4 +46,12 @@ func (c *PagesConfig) open(issuer string) (*web.Pages, error) {
 		return nil, fmt.Errorf("issuer: %w", err)
 	}
 	return web.New(web.Config{Site: cmp.Or(c.SiteName, u.Host)})
+}
+
+// passwords lets people change their passwords, if there are any that authd keeps.
+func (a *app) passwords(sessions *session.Service) *httpapi.PasswordConfig {
+	if a.notes == nil {
+		return nil
+	}
+	return &httpapi.PasswordConfig{Users: a.users, Ends: a.ends, Sessions: sessions}
 }
