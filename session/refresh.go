@@ -212,7 +212,8 @@ func (s *Service) logOutcome(ctx context.Context, n Session, o Outcome, use Use)
 		"address", use.Address, "last_address", n.PreviousAddress,
 		"user_agent", use.UserAgent, "login_user_agent", n.UserAgent,
 	}
-	elsewhere := use.Address != n.PreviousAddress || use.UserAgent != n.UserAgent
+	// A client's session began at the user's browser, and is refreshed by the client, which calls itself something else.
+	elsewhere := use.Address != n.PreviousAddress || use.UserAgent != n.UserAgent && n.Parent == (ID{})
 	switch {
 	case o == Reused:
 		s.log.WarnContext(ctx, "refresh token reused, session ended", args...)

@@ -150,6 +150,32 @@ func TestReuseIsFinishedWithoutTheCaller(t *testing.T) {
 	w.wantDead(second)
 }
 
+// A client that began its session at the user's browser is not somewhere else because it does not call itself that browser.
+func TestReplayByAClientIsNotLogged(t *testing.T) {
+	w := newWorld(t)
+	browser := w.login("alice")
+	g := w.begin(w.authenticate("alice"), session.BeginRequest{
+		Parent: browser.Session.ID, ClientID: "wiki", Address: "203.0.113.5", UserAgent: "Browser/1",
+	})
+	w.past()
+	use := session.Use{Address: "10.0.0.5", UserAgent: "wiki/1", ClientID: "wiki"}
+	for range 2 {
+		if _, err := w.service.Refresh(t.Context(), g.RefreshToken, use); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if strings.Contains(w.log.String(), "elsewhere") {
+		t.Errorf("a retry of the client was logged: %s", w.log)
+	}
+	use.Address = "198.51.100.7"
+	if _, err := w.service.Refresh(t.Context(), g.RefreshToken, use); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(w.log.String(), "elsewhere") {
+		t.Error("a replay from another address was not logged")
+	}
+}
+
 func TestReplayFromElsewhereIsLogged(t *testing.T) {
 	w := newWorld(t)
 	g := w.login("alice")
