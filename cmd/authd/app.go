@@ -171,8 +171,7 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 		return err
 	}
 	a.public, err = httpapi.NewPublic(httpapi.PublicConfig{
-		Pages: pages, ReturnTo: a.cfg.ReturnTo, OAuth: a.oauthProvider(issuer, sessions),
-		Pages: pages, Passwords: a.passwords(sessions), ReturnTo: a.cfg.ReturnTo,
+		Pages: pages, ReturnTo: a.cfg.ReturnTo, Passwords: a.passwords(sessions), OAuth: a.oauthProvider(issuer, sessions),
 		Issuer: issuer, Algorithms: token.Algorithms(), Clients: clients, Scopes: a.cfg.Scopes, RefreshLife: a.cfg.SessionIdle,
 		RateLimits: a.limits.routes, Logins: a.limits.logins, DPoP: proofs,
 		Sessions: sessions, Verifier: verifier, Keys: a.view, Revocations: revocations, Mirror: a.mirror,
