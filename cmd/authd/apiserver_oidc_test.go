@@ -26,7 +26,7 @@ func TestKubernetesAcceptsTokens(t *testing.T) {
 	proxy, target := issuerProxy(t)
 	s := serve(t, t.TempDir(), "--issuer", proxy.URL, "--audience", "authd,kubernetes", "--demo")
 	target.Store(s.URL)
-	cluster := testenv.NewKubernetes(t, "--authentication-config="+authenticationConfig(t, proxy))
+	cluster := testenv.NewKubernetes(t, "--authentication-config="+authenticationConfig(t, proxy, "kubernetes-tokens.md"))
 
 	g := s.login(t, demoUser, demoPassword)
 	c := claimsOf(t, g.AccessToken)
@@ -65,7 +65,7 @@ func TestKubernetesHearsOfLogoutByExpiry(t *testing.T) {
 	s := serve(t, t.TempDir(), "--issuer", proxy.URL, "--audience", "kubernetes", "--demo",
 		"--access-ttl=20s", "--refresh-grace=5s")
 	target.Store(s.URL)
-	cluster := testenv.NewKubernetes(t, "--authentication-config="+authenticationConfig(t, proxy))
+	cluster := testenv.NewKubernetes(t, "--authentication-config="+authenticationConfig(t, proxy, "kubernetes-tokens.md"))
 	awaitWhoami(t, cluster, cluster.TokenKubeconfig(t, s.login(t, demoUser, demoPassword).AccessToken))
 
 	g := s.login(t, demoUser, demoPassword)
@@ -98,10 +98,10 @@ func issuerProxy(t *testing.T) (proxy *httptest.Server, target *atomic.Value) {
 	return proxy, target
 }
 
-// authenticationConfig writes the page's AuthenticationConfiguration, for the issuer behind the proxy.
-func authenticationConfig(t *testing.T, proxy *httptest.Server) (path string) {
+// authenticationConfig writes the AuthenticationConfiguration of a page of docs, for the issuer behind the proxy.
+func authenticationConfig(t *testing.T, proxy *httptest.Server, name string) (path string) {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/kubernetes-tokens.md")
+	page, err := os.ReadFile("../../docs/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
