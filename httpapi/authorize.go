@@ -97,11 +97,11 @@ func (p *public) failAuthorization(x *exchange, err error) error {
 		}
 	}
 	x.err = err
-	return p.leave(x, e.To.Location(p.cfg.Issuer, e))
+	return p.sendAway(x, e.To.Location(p.cfg.Issuer, e))
 }
 
-// leave sends the browser to a client, which need not learn what our address said.
-func (p *public) leave(x *exchange, location string) error {
+// sendAway sends the browser to a client, which need not learn what our address said.
+func (p *public) sendAway(x *exchange, location string) error {
 	x.header().Set("Referrer-Policy", "no-referrer")
 	return x.Redirect(http.StatusSeeOther, location)
 }
@@ -147,7 +147,7 @@ func (p *public) giveCode(x *exchange, a *oauth.Authorization, browser session.I
 	if err != nil {
 		return codesUnavailable(err)
 	}
-	return p.leave(x, a.Answers(p.cfg.Issuer, code))
+	return p.sendAway(x, a.Answers(p.cfg.Issuer, code))
 }
 
 // codesUnavailable tells that the keys of codes are not at hand.

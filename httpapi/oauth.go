@@ -257,20 +257,14 @@ func unixOrZero(t time.Time) int64 {
 
 // revoke ends what the token names. What is not valid anyway counts as revoked (RFC 7009 section 2.2).
 func (p *public) revoke(x *exchange) error {
-	if err := p.authenticateClient(x); err != nil {
-		return err
-	}
-	raw, err := readTokenForm(x)
+	by, raw, err := p.readRevocation(x)
 	if err != nil {
 		return err
 	}
 	if strings.HasPrefix(raw, refreshTokenPrefix) {
-		err = p.cfg.Sessions.RevokeRefreshToken(x.ctx(), raw)
-		if errors.Is(err, session.ErrInvalidGrant) || errors.Is(err, session.ErrNotFound) {
-			err = nil
-		}
+		err = p.revokeRefresh(x, by, raw)
 	} else {
-		err = p.revokeAccess(x, raw)
+		err = p.revokeAccess(x, by, raw)
 	}
 	if err != nil {
 		return err
@@ -279,7 +273,7 @@ func (p *public) revoke(x *exchange) error {
 	return nil
 }
 
-func (p *public) revokeAccess(x *exchange, raw string) error {
+func (p *public) revokeAccess(x *exchange, by revoker, raw string) error {
 	c, err := p.anyAudience().VerifyUnproved(x.ctx(), raw, anyRevocation{})
 	if errors.Is(err, token.ErrInvalid) {
 		return nil
@@ -288,6 +282,9 @@ func (p *public) revokeAccess(x *exchange, raw string) error {
 		return err
 	}
 	x.subject, x.session = c.Subject, c.SessionID
+	if err := by.may(c.ClientID); err != nil {
+		return err
+	}
 	entry := revocation.Entry{
 		Kind: revocation.Token, ID: revocation.IDOf(revocation.Token, c.ID), Expires: c.ExpiresAt.Add(entryMargin).Unix(),
 	}

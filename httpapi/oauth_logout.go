@@ -167,7 +167,7 @@ func (p *public) afterLogout(x *exchange, e *endSession) error {
 	if e.target == "" {
 		return redirect(x, pathLogin, url.Values{"done": {"logout"}})
 	}
-	return p.leave(x, e.target)
+	return p.sendAway(x, e.target)
 }
 
 // signoutData is what templates/signout.html shows.

@@ -160,6 +160,34 @@ func TestClientCredentialsGrant(t *testing.T) {
 	wantOAuthError(t, e.asClient("batch", url.Values{"grant_type": {"password"}}), http.StatusBadRequest, "unsupported_grant_type")
 }
 
+// A client revokes what it got itself, and no more (RFC 7009).
+func TestClientsRevoke(t *testing.T) {
+	e := newProvider(t)
+	u := e.loggedIn()
+	shop := e.tokensOf(e.asClient("shop", exchange(u.code())))
+	uri := "redirect_uri=https://spa.example/"
+	form := exchange(u.code("client_id=spa", uri), "client_id=spa", uri).Encode()
+	spa := e.tokensOf(e.do(request{method: "POST", path: "/oauth2/token", form: form}))
+	revoke := func(client, secret, raw string) answer {
+		form := url.Values{"token": {raw}, "client_id": {client}, "client_secret": {secret}}
+		return e.do(request{method: "POST", path: "/oauth2/revoke", form: form.Encode()})
+	}
+	for _, raw := range []string{shop.AccessToken, shop.RefreshToken} {
+		wantOAuthError(t, revoke("mail", clientSecret, raw), http.StatusBadRequest, "unauthorized_client")
+		wantOAuthError(t, revoke("spa", "", raw), http.StatusBadRequest, "unauthorized_client")
+		wantOAuthError(t, revoke("shop", "wrong", raw), http.StatusUnauthorized, "invalid_client")
+	}
+	e.wantGood(shop.AccessToken)
+	wantStatus(t, revoke("spa", "", spa.AccessToken), http.StatusOK)
+	e.wantRefused(spa.AccessToken)
+	wantStatus(t, revoke("shop", clientSecret, shop.RefreshToken), http.StatusOK)
+	e.wantRefused(shop.AccessToken)
+	for _, gone := range []string{shop.RefreshToken, shop.AccessToken, spa.AccessToken, "x", "authd_rt_x"} {
+		wantStatus(t, revoke("shop", clientSecret, gone), map[bool]int{true: http.StatusBadRequest, false: http.StatusOK}[gone == spa.AccessToken])
+	}
+	wantOAuthError(t, revoke("shop", clientSecret, ""), http.StatusBadRequest, "invalid_request")
+}
+
 const accessTokenType = "urn:ietf:params:oauth:token-type:access_token"
 
 func exchangeForm(raw string, changes ...string) url.Values {

@@ -200,7 +200,7 @@ func (p *public) routes() []*route {
 		{method: http.MethodGet, path: pathStatusLists, limit: "statuslists", handle: p.statusLists, quiet: true},
 		{method: http.MethodGet, path: pathStatusLists + "/:id", limit: "statuslists", handle: p.statusList, quiet: true},
 		{method: http.MethodPost, path: pathIntrospect, limit: "introspect", client: p.clientID, handle: p.introspect, quiet: true, oauth: true},
-		{method: http.MethodPost, path: pathRevoke, limit: "revoke", client: p.limitedClient, handle: p.revoke, changes: true, oauth: true},
+		{method: http.MethodPost, path: pathRevoke, limit: "revoke", client: p.limitedClient, handle: p.revoke, changes: true, oauth: true, anyOrigin: true},
 
 		{method: http.MethodGet, path: pathJWKS, limit: "jwks", handle: p.jwks, quiet: true},
 		{method: http.MethodGet, path: "/.well-known/oauth-authorization-server", limit: "discovery", handle: p.metadata.send, quiet: true},

@@ -64,6 +64,8 @@ var forbidden = []struct {
 	{"statuslist", siblings("session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other; statuslist uses the types of token and revocation"},
 	{"session", backends, "stores are sub-packages"},
 	{"session", []string{module + "/httpapi/...", module + "/middleware/...", module + "/cmd/..."}, "imports go downwards"},
+	{"oauth", append([]string{"net/http"}, backends...), "what a request means is a function of values; the endpoints are in httpapi"},
+	{"oauth", siblings("session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other; oauth uses token's claims"},
 	{"oauth/backchannel", backends, "outboxes are sub-packages"},
 	{"oauth/backchannel", []string{module + "/httpapi/...", module + "/middleware/...", module + "/cmd/..."}, "imports go downwards"},
 	{"httpapi", []string{module + "/cmd/...", "go.etcd.io/...", "modernc.org/...", "k8s.io/...", "github.com/redis/..."},
