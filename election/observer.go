@@ -20,6 +20,7 @@ type Observer struct {
 	leading context.Context // of the work that runs; nil while none does
 	name    string          // of the leader when last seen
 	term    uint64          // of that leader, as logged
+	since   time.Time       // when name was first seen
 	asOf    time.Time
 	changes uint64
 }
@@ -41,8 +42,9 @@ type Sight struct {
 	Name string // of the leader; empty when nobody leads or it cannot be told
 	Self bool   // this process leads: the work that it does as leader may go on
 	// Term is the leader's, or 0 while it has claimed none yet or terms are not counted.
-	Term uint64
-	AsOf time.Time // when the election was last heard of; zero before the first time
+	Term  uint64
+	Since time.Time // when this process first saw the leader lead, without another in between; zero while it has seen none
+	AsOf  time.Time // when the election was last heard of; zero before the first time
 	// ValidFor is after what time the name becomes empty if nothing more is heard. It is no licence to work for so long.
 	ValidFor time.Duration
 	// Changes counts how often this process saw another one lead than before, itself included.
@@ -133,7 +135,7 @@ func (o *Observer) see(name string, asOf time.Time) {
 			o.changes++
 			o.cfg.Log.Info("leader changed", "leader", name, "self", name == o.cfg.Identity)
 		}
-		o.name = name
+		o.name, o.since = name, o.cfg.Now()
 	}
 	if term := o.termOf(name); term != 0 && term != o.term {
 		o.term = term
@@ -165,7 +167,7 @@ func (o *Observer) Sight() Sight {
 		s.Name = ""
 	}
 	if s.Name != "" {
-		s.Term, s.ValidFor = o.termOf(s.Name), max(left, 0)
+		s.Term, s.Since, s.ValidFor = o.termOf(s.Name), o.since, max(left, 0)
 	}
 	return s
 }

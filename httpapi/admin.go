@@ -41,6 +41,8 @@ type AdminConfig struct {
 	Keys        KeyAdmin      // required
 	Leadership  Leadership    // required
 	Factors     FactorAdmin   // nil where there are no second factors
+	// Console serves /console to people with a browser; nil where there is none.
+	Console *ConsoleConfig
 	// TokenLife is how long an access token may be accepted after it was issued: its longest life and the leeway of
 	// verifiers. Revocations by jti are kept that long. Required.
 	TokenLife time.Duration
@@ -97,6 +99,15 @@ func NewAdmin(c AdminConfig) (*Server, error) {
 		r.handle, r.guarded = a.guarded(r.handle), true
 		a.add(r)
 	}
+	if c.Console != nil {
+		console, err := newConsole(a, *c.Console)
+		if err != nil {
+			return nil, fmt.Errorf("admin listener: console: %w", err)
+		}
+		for _, r := range console.routes() {
+			a.add(r)
+		}
+	}
 	return newServer(a.site, c.Limits), nil
 }
 
@@ -120,7 +131,7 @@ func (c AdminConfig) validate() error {
 	need(c.Leadership != nil, "leadership: required")
 	need(c.TokenLife > 0, "token life: required")
 	need(c.Gatherer != nil, "gatherer: required")
-	return errors.Join(problems...)
+	return errors.Join(append(problems, c.Console.validate())...)
 }
 
 func (a *admin) openRoutes() []*route {

@@ -65,6 +65,7 @@ type env struct {
 	clock       *movableClock // of the factors
 
 	publicConfig httpapi.PublicConfig // what public is made of
+	adminConfig  httpapi.AdminConfig  // and admin
 }
 
 // options change what an env is made of.
@@ -129,7 +130,7 @@ func newEnv(t testing.TB, change ...options) *env {
 	if publicConfig.Sessions != httpapi.Sessions(e.sessions) { // the test has its own idea of logins
 		publicConfig.Factors = nil
 	}
-	e.publicConfig = publicConfig
+	e.publicConfig, e.adminConfig = publicConfig, adminConfig
 	e.public, err = httpapi.NewPublic(publicConfig)
 	must(t, err)
 	e.admin, err = httpapi.NewAdmin(adminConfig)

@@ -33,6 +33,7 @@ type app struct {
 	log *slog.Logger
 
 	public, admin *httpapi.Server
+	console       *httpapi.ConsoleConfig // nil for none
 	adminToken    string
 	audit         *audit.Log
 	identity      string        // names this process
@@ -170,7 +171,7 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 	if err != nil {
 		return err
 	}
-	a.public, err = httpapi.NewPublic(httpapi.PublicConfig{
+	config := httpapi.PublicConfig{
 		Pages: pages, ReturnTo: a.cfg.ReturnTo, Passwords: a.passwords(sessions), OAuth: a.oauthProvider(issuer, sessions),
 		Issuer: issuer, Algorithms: token.Algorithms(), Clients: clients, Scopes: a.cfg.Scopes, RefreshLife: a.cfg.SessionIdle,
 		RateLimits: a.limits.routes, Logins: a.limits.logins, DPoP: proofs,
@@ -181,7 +182,9 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 		Audit:       a.audit, AuditStrict: a.cfg.AuditStrict, Names: a.users,
 		Accounts: a.users, TrustedProxies: proxies, Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Connections: a.cfg.MaxConnections, Drain: a.cfg.DrainTimeout},
-	})
+	}
+	a.console = a.openConsole(config)
+	a.public, err = httpapi.NewPublic(config)
 	return err
 }
 
@@ -203,7 +206,7 @@ func (a *app) openAdmin(sessions *session.Service, verifier *token.Verifier, rev
 		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
 		Users:       a.users, Sessions: sessions, Logins: a.limits.logins, Ends: a.ends, Revocations: revocations, Mirror: a.mirror,
 		Ring: a.view, Tokens: verifier, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway, Factors: a.factors,
-		Audit: a.audit, Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
+		Console: a.console, Audit: a.audit, Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Drain: a.cfg.DrainTimeout},
 	})
 	return err

@@ -34,6 +34,7 @@ type Config struct {
 	PagesConfig
 	AuditConfig
 	PasswordConfig
+	ConsoleConfig
 
 	Listen, AdminListen string
 	Issuer              string
@@ -123,6 +124,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	c.PagesConfig.bind(fs)
 	c.AuditConfig.bind(fs)
 	c.PasswordConfig.bind(fs)
+	c.ConsoleConfig.bind(fs)
 }
 
 // defaultData follows the XDG base directory specification, so that every command finds the same folder.

@@ -37,6 +37,7 @@ type Page struct {
 	Title   string // of the document, and its heading
 	Data    any    // what the template shows
 	User    string // who is signed in, if anybody: the header then has a button to sign out
+	SignOut string // the path that the button sends its form to; default /logout
 	Nav     []Link // of the header
 	Wide    bool   // for tables
 	Scripts []string
