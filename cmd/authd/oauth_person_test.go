@@ -22,6 +22,8 @@ import (
 // person is somebody at a browser, who follows links and fills in forms.
 type person struct {
 	*http.Client
+	username, password string // the demo user's, if not set to others
+
 	stop string // a redirect to a URL that begins so is not followed
 }
 
@@ -45,7 +47,7 @@ func newPerson(t *testing.T, trusted ...*httptest.Server) *person {
 		transport.TLSClientConfig.RootCAs.AddCert(server.Certificate())
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	p := &person{Client: &http.Client{Jar: trustingJar{jar}, Transport: transport}}
+	p := &person{Client: &http.Client{Jar: trustingJar{jar}, Transport: transport}, username: demoUser, password: demoPassword}
 	p.CheckRedirect = func(r *http.Request, via []*http.Request) error {
 		switch {
 		case p.stop != "" && strings.HasPrefix(r.URL.String(), p.stop):
@@ -202,7 +204,7 @@ func (p *person) logInTo(t *testing.T, c oauth2.Config) *oauth2.Token {
 	verifier := oauth2.GenerateVerifier()
 	at := p.open(t, c.AuthCodeURL("some-state-of-enough-length", oauth2.S256ChallengeOption(verifier)))
 	if !strings.HasPrefix(at.url.String(), c.RedirectURL) {
-		at = p.logIn(t, at, demoUser, demoPassword)
+		at = p.logIn(t, at, p.username, p.password)
 	}
 	if !strings.HasPrefix(at.url.String(), c.RedirectURL) || at.url.Query().Get("code") == "" {
 		t.Fatalf("the login led to %s (%d):\n%s", at.url, at.status, at.text)

@@ -1,10 +1,13 @@
 package main_test
 
 import (
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -13,6 +16,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
+
+	"github.com/authd-project/authd/internal/testenv"
 )
 
 // wiki is the example application, beside an authd that knows it.
@@ -172,6 +177,75 @@ func listenAt(t *testing.T, addr string, handler http.Handler) *httptest.Server 
 	}
 	server.Start()
 	return server
+}
+
+// A client may be in both settings, and then introspects too: tokens for whatever audience some client is registered with,
+// also one that the file has had only since authd runs.
+func TestClientOfBothSettings(t *testing.T) {
+	t.Parallel()
+	secret, entry := oauthClient(t, "reports", "--grant", "client_credentials", "--scope", "orders:read", "--audience", "orders")
+	digest := regexp.MustCompile(`secret_sha256: (\S+)`).FindStringSubmatch(entry)[1]
+	file := oauthFile(t)
+	s := serve(t, t.TempDir(), "--oauth-clients", file, "--clients", "reports:"+digest)
+	ask := func(path string, form url.Values) (answer map[string]any) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+path, strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.SetBasicAuth("reports", secret)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	grant := url.Values{"grant_type": {"client_credentials"}}
+	if a := ask("/oauth2/token", grant); a["error"] != "invalid_client" {
+		t.Errorf("a client that is only in the setting clients: %v", a)
+	}
+	if err := os.WriteFile(file, []byte(entry), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var token map[string]any
+	until(t, "a token", func() bool { token = ask("/oauth2/token", grant); return token["access_token"] != nil })
+	a := ask("/oauth2/introspect", url.Values{"token": {token["access_token"].(string)}})
+	if a["active"] != true || a["aud"].([]any)[0] != "orders" || a["sub"] != "reports" || a["scope"] != "orders:read" {
+		t.Errorf("introspected: %v", a)
+	}
+}
+
+// Of several authd the one that ended a session tells the client, wherever the session began.
+func TestBackchannelLogoutOfReplicas(t *testing.T) {
+	t.Parallel()
+	told := make(chan string, 10)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told <- r.PostFormValue("logout_token") }))
+	defer receiver.Close()
+	secret, entry := oauthClient(t, "shop", "--redirect-uri", "https://shop.example/callback", "--scope", "openid",
+		"--backchannel-logout-uri", receiver.URL)
+	r := startReplicas(t, 2, "--redis", "redis://"+testenv.Redis(t), "--oauth-clients", oauthFile(t, entry))
+	a, b := r.servers[0], r.servers[1]
+	alice := newPerson(t)
+	alice.username, alice.password = "alice", alicesPassword
+	tokens := alice.logInTo(t, oauth2.Config{
+		ClientID: "shop", ClientSecret: secret, RedirectURL: "https://shop.example/callback", Scopes: []string{"openid"},
+		Endpoint: oauth2.Endpoint{AuthURL: a.URL + "/oauth2/authorize", TokenURL: b.URL + "/oauth2/token"},
+	})
+	sid := claimsOf(t, tokens.AccessToken).SessionID
+	b.authd(t, "", "session", "end", sid)
+	if token := <-told; claimsOf(t, token).SessionID != sid {
+		t.Errorf("told of %s, want session %s", token, sid)
+	}
+	const delivered = `authd_backchannel_logouts_total{client_id="shop",result="delivered"} 1`
+	until(t, "the count of the one that ended it", func() bool { return strings.Contains(b.metrics(t), delivered) })
+	if strings.Contains(a.metrics(t), delivered) {
+		t.Error("both have told the client")
+	}
 }
 
 // metrics returns what the admin listener measures.
