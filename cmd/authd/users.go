@@ -23,7 +23,7 @@ type UsersConfig struct {
 
 func (c *UsersConfig) bind(fs *pflag.FlagSet) {
 	fs.Var(&c.Users, "users", "where the users are, asked in order: sqlite (the file DATA/users.db), a postgres:// URL, for several authd, "+
-		"htpasswd:FILE, ldap:FILE, query:FILE; may be repeated (default: sqlite)")
+		"htpasswd:FILE, ldap:FILE, query:FILE, webhook:FILE; may be repeated (default: sqlite)")
 	fs.StringVar(&c.UsersPasswordFile, "users-password-file", "", "file of the PostgreSQL password, instead of one in the URL")
 }
 
@@ -107,7 +107,7 @@ func (c *Config) validateUsers() error {
 			passwords++
 			problems = append(problems, require(at != "", "users: want htpasswd:FILE"))
 		case "":
-			problems = append(problems, errors.New("users: want sqlite, postgres://USER@HOST/DATABASE, htpasswd:FILE, ldap:FILE or query:FILE"))
+			problems = append(problems, errors.New("users: want sqlite, postgres://USER@HOST/DATABASE, htpasswd:FILE, ldap:FILE, query:FILE or webhook:FILE"))
 		default:
 			source, err := userFiles()[kind](at)
 			if err != nil {

@@ -31,7 +31,9 @@ type userReader interface {
 
 // userFiles reads a file, by the kind that stands before it in the setting users. It does not connect.
 func userFiles() map[string]func(file string) (userFile, error) {
-	return map[string]func(file string) (userFile, error){"ldap": readLDAPFile, "query": readQueryFile}
+	return map[string]func(file string) (userFile, error){
+		"ldap": readLDAPFile, "query": readQueryFile, "webhook": readWebhookFile,
+	}
 }
 
 // inUserFile says of each problem in which file it is.

@@ -54,6 +54,7 @@ var forbidden = []struct {
 	{"keys/secretstore", siblings("election"), "the ring is fenced whoever elects"},
 	{"identity", backends, "sources of users are sub-packages"},
 	{"identity/sqlquery", except("database/sql", "modernc.org/...", "github.com/jackc/..."), "a source of users needs no more than what it talks to"},
+	{"identity/webhook", backends, "a source of users needs no more than what it talks to"},
 	{"identity/ldap", except("github.com/go-ldap/..."), "a source of users needs no more than what it talks to"},
 	{"identity", siblings("token", "revocation", "session", "keys", "election", "ratelimit"), "siblings know nothing of each other"},
 	{"mfa", backends, "stores are sub-packages"},
