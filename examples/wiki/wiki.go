@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -208,9 +209,9 @@ func (w *wiki) forget(which func(*login) bool) {
 
 // setCookie sets one that no script and no other site can use; an empty value removes it.
 func (w *wiki) setCookie(rw http.ResponseWriter, name, value string) {
-	c := &http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
-	if u, err := url.Parse(w.url); err == nil {
-		c.Secure = u.Scheme == "https"
+	c := &http.Cookie{
+		Name: name, Value: value, Path: "/",
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(w.url, "https://"),
 	}
 	if value == "" {
 		c.MaxAge = -1

@@ -28,7 +28,7 @@ func OAuth2Proxy(t testing.TB, configure func(addr string) string) (addr string)
 func awaitListener(t testing.TB, addr string) {
 	t.Helper()
 	for deadline := time.Now().Add(settleTime); ; time.Sleep(20 * time.Millisecond) {
-		conn, err := net.DialTimeout("tcp", addr, time.Second)
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
 		if err == nil {
 			conn.Close()
 			return
