@@ -15,6 +15,7 @@ import (
 	"github.com/authd-project/authd/ratelimit"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/session"
+	"github.com/authd-project/authd/ssf"
 	"github.com/authd-project/authd/statuslist"
 	"github.com/authd-project/authd/token"
 )
@@ -96,6 +97,10 @@ func answersTo(err error) []rule {
 		{identity.ErrRoles, *badFields(fieldError{Field: "roles", Detail: reason(err, identity.ErrRoles)})},
 		{session.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such session."}},
 		{identity.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such user."}},
+		{ssf.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such stream."}},
+		{ssf.ErrTooMany, refusal{status: http.StatusConflict, code: codeConflict, detail: "There are as many streams as there may be."}},
+		{ssf.ErrInvalid, refusal{status: http.StatusBadRequest, code: codeBadRequest, detail: reason(err, ssf.ErrInvalid)}},
+		{ssf.ErrUnavailable, unavailable("The store of streams does not answer.")},
 		{statuslist.ErrNotFound, refusal{status: http.StatusNotFound, code: codeNotFound, detail: "No such status list."}},
 		{identity.ErrReadOnly, refusal{
 			status: http.StatusForbidden, code: codeForbidden, detail: "authd only reads this user. Change it where it is kept.",

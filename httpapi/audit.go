@@ -132,7 +132,7 @@ func (a *auditor) failed(x *exchange, r *refusal) {
 		t = audit.RateLimited
 	case x.route.guarded && !admin && (r.status == http.StatusUnauthorized || r.status == http.StatusForbidden):
 		t = audit.AdminRefused
-	case x.route.oauth && r.code == codeInvalidCredentials:
+	case x.route.client != nil && r.code == codeInvalidCredentials:
 		t = audit.ClientRefused
 	case x.happening != nil && notable(r, x.happening.event.Type):
 		t = x.happening.event.Type

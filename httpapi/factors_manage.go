@@ -167,6 +167,7 @@ func (p *public) confirmTOTP(x *exchange) error {
 		return err
 	}
 	added, err := p.factors.Factors.ConfirmTOTP(x.ctx(), subject, enrolment, code, name)
+	x.note("kind", "totp")
 	if err != nil {
 		return err
 	}
@@ -230,6 +231,7 @@ func (p *public) confirmPasskey(x *exchange) error {
 		return err
 	}
 	added, err := p.factors.Factors.FinishPasskey(x.ctx(), claims.Subject, enrolment, passkey, name)
+	x.note("kind", "passkey")
 	if err != nil {
 		return err
 	}

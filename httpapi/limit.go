@@ -22,7 +22,7 @@ const maxDelay = 10 * time.Second
 func RateLimitNames() []string {
 	names := make(map[string]bool)
 	p := new(public) // without parts, as the routes are only looked at
-	for _, r := range slices.Concat(p.routes(), p.pageRoutes(), p.oauthRoutes(), p.factorRoutes()) {
+	for _, r := range slices.Concat(p.routes(), p.ssfRoutes(), p.pageRoutes(), p.oauthRoutes(), p.factorRoutes()) {
 		names[r.limit] = true
 	}
 	return slices.Sorted(maps.Keys(names))

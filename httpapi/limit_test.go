@@ -48,6 +48,7 @@ func TestRoutesAreLimited(t *testing.T) {
 		{"verify", request{method: "GET", path: "/v1/verify", bearer: g.AccessToken}, 200},
 		{"revocations", request{method: "GET", path: "/v1/revocations?after=nonsense"}, 400},
 		{"statuslists", request{method: "GET", path: "/v1/statuslists"}, 404},
+		{"ssf", request{method: "GET", path: "/v1/ssf/streams"}, 404},
 		{"factors", request{method: "GET", path: "/v1/factors", bearer: g.AccessToken}, 200},
 		{"introspect", request{method: "POST", path: "/oauth2/introspect", basic: true, form: "token=x"}, 200},
 		{"revoke", request{method: "POST", path: "/oauth2/revoke", basic: true, form: "token=x"}, 200},

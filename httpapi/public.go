@@ -77,6 +77,8 @@ type PublicConfig struct {
 	Audit       Audit
 	AuditStrict bool
 	Names       UserNames
+	// SSF tells clients of what is recorded; nil tells nobody.
+	SSF SharedSignals
 
 	// TrustedProxies may name the client's address in X-Forwarded-For, and the request in X-Request-Id. By default the
 	// address is the connection's and the identifier is made here.
@@ -145,7 +147,7 @@ func NewPublic(c PublicConfig) (*Server, error) {
 	for name, limiter := range c.RateLimits {
 		limits[name] = p.newLimit(name, limiter)
 	}
-	routes := p.routes()
+	routes := append(p.routes(), p.ssfRoutes()...)
 	if c.Pages != nil {
 		routes = append(routes, p.pageRoutes()...)
 	}

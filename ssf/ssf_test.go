@@ -124,7 +124,7 @@ func (f *fixture) record(events ...audit.Event) {
 // read verifies a token with a library that knows nothing of authd, and holds it against the profile.
 func (f *fixture) read(raw string) ssf.Claims {
 	f.t.Helper()
-	jws, err := jose.ParseSigned(raw, []jose.SignatureAlgorithm{jose.ES256})
+	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{jose.ES256})
 	must(f.t, err)
 	payload, err := jws.Verify(f.key.key.Public())
 	must(f.t, err)

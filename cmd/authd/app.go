@@ -36,8 +36,9 @@ type app struct {
 	console       *httpapi.ConsoleConfig // nil for none
 	adminToken    string
 	audit         *audit.Log
-	identity      string        // names this process
-	tokenLife     time.Duration // the longest life of any token still alive, whoever issued it
+	signals       httpapi.SharedSignals // nil where nobody is told
+	identity      string                // names this process
+	tokenLife     time.Duration         // the longest life of any token still alive, whoever issued it
 	registry      *prometheus.Registry
 	metrics       *httpapi.Metrics
 	connections   *connections
@@ -78,7 +79,7 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if err != nil {
 		return nil, err
 	}
-	if err := a.openAudit(file); err != nil {
+	if err := a.openAudit(ctx, issuer, file); err != nil {
 		return nil, err
 	}
 	policy, err := a.startPolicy(ctx, file)
@@ -179,7 +180,7 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 		Feed:        httpfeed.NewHandler(a.feedConfig()),
 		StatusLists: a.statusLists,
 		Factors:     a.factorConfig(sessions),
-		Audit:       a.audit, AuditStrict: a.cfg.AuditStrict, Names: a.users,
+		Audit:       a.audit, AuditStrict: a.cfg.AuditStrict, Names: a.users, SSF: a.signals,
 		Accounts: a.users, TrustedProxies: proxies, Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Connections: a.cfg.MaxConnections, Drain: a.cfg.DrainTimeout},
 	}

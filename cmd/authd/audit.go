@@ -92,7 +92,7 @@ func (c *AuditConfig) validate() []error {
 const auditCloseTime = 5 * time.Second
 
 // openAudit opens the audit log. It is closed after everything that records.
-func (a *app) openAudit(file *boltfile.File) error {
+func (a *app) openAudit(ctx context.Context, issuer string, file *boltfile.File) error {
 	targets, err := a.auditTargets()
 	if err != nil {
 		return err
@@ -101,7 +101,11 @@ func (a *app) openAudit(file *boltfile.File) error {
 	if err != nil {
 		return err
 	}
-	targets = append(targets, hooks...)
+	signals, err := a.openSSF(ctx, issuer, file)
+	if err != nil {
+		return err
+	}
+	targets = slices.Concat(targets, hooks, signals)
 	if a.audit, err = audit.New(audit.Config{Targets: targets, Log: a.log}); err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ type Config struct {
 	OAuthConfig
 	PagesConfig
 	AuditConfig
+	SSFConfig
 	PasswordConfig
 	ConsoleConfig
 
@@ -123,6 +124,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	c.OAuthConfig.bind(fs)
 	c.PagesConfig.bind(fs)
 	c.AuditConfig.bind(fs)
+	c.SSFConfig.bind(fs)
 	c.PasswordConfig.bind(fs)
 	c.ConsoleConfig.bind(fs)
 }
@@ -199,6 +201,7 @@ func (c *Config) Validate() error {
 	}
 	problems = append(problems, c.StatusListConfig.validate(c.AccessTTL)...)
 	problems = append(problems, c.AuditConfig.validate()...)
+	problems = append(problems, c.SSFConfig.validate(c.Redis)...)
 	_, err := c.oauthClients()
 	problems = append(problems, err)
 	_, err = c.trustedProxies()

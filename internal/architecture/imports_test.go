@@ -39,6 +39,8 @@ var forbidden = []struct {
 	{"token", siblings("session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other; token uses revocation's types"},
 	{"audit", append([]string{"net/http", "net"}, backends...), "an event is a value; sinks with a backend are sub-packages"},
 	{"audit", siblings("token", "revocation", "session", "keys", "election", "identity", "ratelimit", "dpop"), "siblings know nothing of each other"},
+	{"ssf", backends, "stores of streams are sub-packages"},
+	{"ssf", siblings("session", "keys", "election", "identity", "ratelimit"), "it is told by the audit log, and signs as token does"},
 	{"dpop", append([]string{"net/http"}, backends...), "a proof is checked without a network; shared memories of used ones are sub-packages"},
 	{"dpop", siblings("token", "revocation", "session", "keys", "election", "identity", "ratelimit"), "siblings know nothing of each other"},
 	{"revocation", append([]string{"net/http", "net"}, backends...), "the mirror answers from memory; feeds are sub-packages"},
