@@ -319,7 +319,7 @@ func TestBrowserKeepsAssets(t *testing.T) {
 			t.Errorf("%s: %d %v", path, answer.StatusCode, answer.Header)
 		}
 	}
-	if len(seen) != 2 {
+	if len(seen) != 3 { // style, icon, and the script of passkeys
 		t.Errorf("assets: %v", seen)
 	}
 }

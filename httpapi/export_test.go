@@ -15,7 +15,7 @@ func IsPage(path string) bool {
 		return true
 	}
 	p := new(public)
-	return slices.ContainsFunc(append(p.pageRoutes(), p.oauthRoutes()...), func(r *route) bool { return r.page != nil && r.path == path })
+	return slices.ContainsFunc(slices.Concat(p.pageRoutes(), p.oauthRoutes(), p.factorPageRoutes()), func(r *route) bool { return r.page != nil && r.path == path })
 }
 
 // Routes lists "METHOD /path/{param}" for every route that is no page, sorted.

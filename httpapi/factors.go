@@ -38,6 +38,7 @@ type Factors interface {
 	FinishLogin(ctx context.Context, state string, answer []byte) (mfa.Passed, error)
 
 	BeginTOTP(ctx context.Context, subject, account string) (mfa.Enrolment, error)
+	ResumeTOTP(ctx context.Context, subject, state, account string) (mfa.Enrolment, error)
 	ConfirmTOTP(ctx context.Context, subject, state, code, name string) (mfa.Added, error)
 	ConfirmFirstTOTP(ctx context.Context, subject, state, code, name string) (mfa.Added, error)
 	BeginPasskey(ctx context.Context, subject, account string) (mfa.Enrolment, error)

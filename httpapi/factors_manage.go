@@ -176,24 +176,30 @@ func (p *public) confirmTOTP(x *exchange) error {
 
 // enrolAndLogIn confirms the first factor of a user who must have one, and ends the login that waited for it.
 func (p *public) enrolAndLogIn(x *exchange, state, enrolment, code, name string, cookies bool) error {
-	st, begin, err := p.resumeLogin(x, state, cookies)
+	added, grant, err := p.enrolAndBegin(x, state, enrolment, code, name, cookies)
 	if err != nil {
-		return err
-	}
-	if !st.Enrol {
-		return mfa.ErrState
-	}
-	added, err := p.factors.Factors.ConfirmFirstTOTP(x.ctx(), st.Subject, enrolment, code, name)
-	if err != nil {
-		return err
-	}
-	grant, err := p.factors.goOn(x.ctx(), state, st, begin, "otp")
-	p.metrics.logins.count(err)
-	if grant, err = p.recorded(x, grant, st.Username, st.ClientID, true, err); err != nil {
-		return grantError(fmt.Errorf("after a factor was enrolled: %w", err))
+		return grantError(err)
 	}
 	body := p.grantBody(x, grant, cookies)
 	return x.JSON(http.StatusCreated, addedBody{Factor: bodyOf(added.Factor), RecoveryCodes: added.RecoveryCodes, Grant: &body})
+}
+
+func (p *public) enrolAndBegin(x *exchange, state, enrolment, code, name string, cookies bool) (mfa.Added, session.Grant, error) {
+	st, begin, err := p.resumeLogin(x, state, cookies)
+	if err == nil && !st.Enrol {
+		err = mfa.ErrState
+	}
+	if err != nil {
+		return mfa.Added{}, session.Grant{}, err
+	}
+	added, err := p.factors.Factors.ConfirmFirstTOTP(x.ctx(), st.Subject, enrolment, code, name)
+	if err != nil {
+		return mfa.Added{}, session.Grant{}, err
+	}
+	grant, err := p.factors.goOn(x.ctx(), state, st, begin, "otp")
+	p.metrics.logins.count(err)
+	grant, err = p.recorded(x, grant, st.Username, st.ClientID, true, err)
+	return added, grant, err
 }
 
 func (p *public) beginPasskey(x *exchange) error {

@@ -66,6 +66,7 @@ type accountData struct {
 	AuthTime          time.Time
 	How               string
 	CanChangePassword bool
+	Factors           bool
 	Sessions          []accountSession
 	Others            bool
 	Ask               *accountQuestion
@@ -116,7 +117,7 @@ func (p *public) accountPage(x *exchange) error {
 	data := accountData{
 		Done: accountDone()[x.QueryParam("done")], Username: account.Username, Roles: claims.Roles,
 		AuthTime: claims.AuthTime, How: howAuthenticated(claims.AMR), CanChangePassword: p.cfg.Passwords != nil,
-		Sessions: accountSessions(live, claims),
+		Sessions: accountSessions(live, claims), Factors: p.factors != nil,
 	}
 	data.Others = len(live) > 1
 	data.Ask = question(ask, data.Sessions)

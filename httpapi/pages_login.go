@@ -69,6 +69,7 @@ func (w loginPurpose) query() url.Values {
 type loginData struct {
 	Done, Error, Why   string
 	Username, Password web.Field
+	Passkey            *passkeyData
 	ReturnTo, ACR      string
 	Reauth             bool
 }
@@ -99,6 +100,9 @@ func (p *public) showLogin(x *exchange, status int, purpose loginPurpose, userna
 	} else {
 		data.Done = loginDone()[x.QueryParam("done")]
 	}
+	if data.Passkey = p.passkeyOffer(x, purpose.returnTo); data.Passkey != nil {
+		page.Scripts = []string{passkeyScript}
+	}
 	page.Data = data
 	return p.show(x, status, page)
 }
@@ -122,6 +126,10 @@ func (p *public) loginForm(x *exchange) error {
 		Username: username, Password: password, Address: x.RealIP(), UserAgent: x.Request().UserAgent(),
 	})
 	p.metrics.logins.count(err)
+	var wanted *secondFactor
+	if errors.As(err, &wanted) {
+		return p.showFactor(x, wanted, purpose.returnTo, nil)
+	}
 	if err != nil {
 		r := p.refuse(x, err)
 		return p.showLogin(x, r.status, purpose, username, r)

@@ -156,6 +156,9 @@ func NewPublic(c PublicConfig) (*Server, error) {
 	}
 	if p.factors != nil {
 		routes = append(routes, p.factorRoutes()...)
+		if c.Pages != nil {
+			routes = append(routes, p.factorPageRoutes()...)
+		}
 	}
 	for _, r := range routes {
 		r.limited = limits[r.limit]

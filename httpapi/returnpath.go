@@ -15,7 +15,7 @@ const maxReturnPath = 4096
 
 // knownReturns are this server's own paths that a login may lead to.
 func knownReturns() []string {
-	return []string{pathAccount, pathPassword, "/oauth2/authorize"}
+	return []string{pathAccount, pathFactors, pathFactors + "/app", pathFactors + "/passkey", pathPassword, "/oauth2/authorize"}
 }
 
 // ownPage tells whether a path, as [public.returnPath] gives it, is a page that leads to no other origin.

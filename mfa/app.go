@@ -28,7 +28,23 @@ func (s *Service) BeginTOTP(ctx context.Context, subject, account string) (Enrol
 	if err != nil {
 		return Enrolment{}, err
 	}
-	return Enrolment{State: state, Secret: totpText(secret), URI: totpURI(s.host, account, secret)}, nil
+	return s.enrolment(state, account, secret), nil
+}
+
+func (s *Service) enrolment(state, account string, secret []byte) Enrolment {
+	return Enrolment{State: state, Secret: totpText(secret), URI: totpURI(s.host, account, secret)}
+}
+
+// ResumeTOTP returns an enrolment that was begun, to show it once more after a wrong code.
+func (s *Service) ResumeTOTP(ctx context.Context, subject, state, account string) (Enrolment, error) {
+	var e appState
+	if err := s.open(ctx, s.enrolments, state, &e); err != nil {
+		return Enrolment{}, err
+	}
+	if e.Subject != subject {
+		return Enrolment{}, ErrState
+	}
+	return s.enrolment(state, account, e.Secret), nil
 }
 
 // ConfirmTOTP adds the app of an enrolment, if code is one of its passwords. That one cannot be used again.

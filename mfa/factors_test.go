@@ -74,6 +74,12 @@ func TestConfirmRefuses(t *testing.T) {
 		_, err := w.ConfirmTOTP(t.Context(), c.subject, c.state, c.code, c.factor)
 		w.want(name, err, c.want)
 	}
+	again, err := w.ResumeTOTP(t.Context(), alice, e.State, "alice")
+	if err != nil || again.Secret != e.Secret || again.URI != e.URI || again.State != e.State {
+		t.Errorf("once more: %+v, %v", again, err)
+	}
+	_, err = w.ResumeTOTP(t.Context(), bob, e.State, "bob")
+	w.want("once more for somebody else", err, mfa.ErrState)
 	passkey, err := w.BeginPasskey(t.Context(), alice, "alice")
 	must(t, err)
 	_, err = w.ConfirmTOTP(t.Context(), alice, passkey.State, w.code(e.Secret), "")
