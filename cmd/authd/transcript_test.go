@@ -93,6 +93,11 @@ func transcript(t *testing.T, file string) []step {
 	if !found || !opened || !closed {
 		t.Fatalf("%s has no transcript", file)
 	}
+	return stepsOf(block)
+}
+
+// stepsOf reads the commands of a block and what each prints.
+func stepsOf(block string) []step {
 	var steps []step
 	for line := range strings.Lines(block) {
 		line = strings.TrimRight(line, "\n")
