@@ -189,3 +189,33 @@ func TestObserverNeedsElectorAndIdentity(t *testing.T) {
 		}
 	}
 }
+
+// A sight says since when its leader has led, which another's turn in between ends, and hearing of it again does not.
+func TestObserverTellsSinceWhen(t *testing.T) {
+	observe(t, func(t *testing.T, s *script, o *election.Observer, _ *bytes.Buffer) {
+		if since := o.Sight().Since; !since.IsZero() {
+			t.Errorf("before anybody leads: since %v", since)
+		}
+		began := time.Now()
+		s.say("other", nil)
+		time.Sleep(2 * lease)
+		first := o.Sight().Since
+		if first.Before(began) || first.After(began.Add(lease)) {
+			t.Errorf("since %v, want soon after %v", first, began)
+		}
+		time.Sleep(10 * lease)
+		if again := o.Sight().Since; !again.Equal(first) {
+			t.Errorf("later: since %v, want %v still", again, first)
+		}
+		s.say("third", nil)
+		time.Sleep(2 * lease)
+		if third := o.Sight().Since; !third.After(first.Add(lease)) {
+			t.Errorf("the next leads since %v, the first %v", third, first)
+		}
+		s.say("", nil)
+		time.Sleep(2 * lease)
+		if since := o.Sight().Since; !since.IsZero() {
+			t.Errorf("nobody leads since %v", since)
+		}
+	})
+}

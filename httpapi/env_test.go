@@ -253,7 +253,7 @@ func (f *flaky) Add(ctx context.Context, entries ...revocation.Entry) error {
 type rotatorLeads struct{}
 
 func (rotatorLeads) Sight() election.Sight {
-	return election.Sight{Name: "test", Self: true, Term: 1, AsOf: time.Now(), ValidFor: 5 * time.Second, Changes: 1}
+	return election.Sight{Name: "test", Self: true, Term: 1, Since: time.Now(), AsOf: time.Now(), ValidFor: 5 * time.Second, Changes: 1}
 }
 
 // logBuffer collects the log.
