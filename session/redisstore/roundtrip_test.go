@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ func TestRefreshIsOneRoundTrip(t *testing.T) {
 					t.Errorf("%d round trips, want one", trips)
 				}
 			}
-			if err := store.End(t.Context(), g.Session.ID); err != nil {
+			if err := s.EndSessions(t.Context(), g.Session.ID); err != nil {
 				t.Fatal(err)
 			}
 			before := sent.Load()
@@ -105,4 +106,9 @@ func (nowhere) Add(context.Context, ...revocation.Entry) error { return nil }
 // knowsAll is a mirror that is always fresh.
 type knowsAll struct{ *revocation.Mirror }
 
-func (knowsAll) Check(context.Context, revocation.Claims) error { return nil }
+func (m knowsAll) Check(ctx context.Context, c revocation.Claims) error {
+	if err := m.Mirror.Check(ctx, c); errors.Is(err, revocation.ErrRevoked) {
+		return err
+	}
+	return nil
+}
