@@ -79,7 +79,7 @@ func TestHostileTokens(t *testing.T) {
 
 func (e *env) surfaces() []surface {
 	api := wire{e, e.publicURL, e.public}
-	me := api.header(http.MethodGet, "/v1/me")
+	me, account := api.header(http.MethodGet, "/v1/me"), api.cookie(http.MethodGet, "/account")
 	all := []surface{
 		{name: "forward-auth", ask: api.header(http.MethodGet, "/v1/verify"), least: 2500},
 		{name: "me", ask: me, least: 2500},
@@ -96,6 +96,8 @@ func (e *env) surfaces() []surface {
 		{name: "cookie-forward-auth", ask: api.cookie(http.MethodGet, "/v1/verify"), least: 2000},
 		{name: "cookie-userinfo", ask: api.cookie(http.MethodGet, "/v1/me"), least: 2000},
 		{name: "cookie-logout", ask: onlyHostile(unbound(api.cookie(http.MethodPost, "/v1/logout")), me), least: 2000},
+		{name: "cookie-account", ask: account, least: 2000},
+		{name: "cookie-account-end", ask: onlyHostile(api.cookie(http.MethodPost, "/account/sessions"), account), least: 2000},
 		{name: "introspection", ask: unbound(api.introspection), least: 2000},
 		{name: "revocation", ask: onlyHostile(unbound(api.revocation), me), least: 2000, end: func(g grant) bool {
 			return api.revocation(tokentest.Case{Token: g.AccessToken}) == tokentest.Refused && me(goodCase(g)) == tokentest.Refused

@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/labstack/echo/v4"
+
 	"github.com/authd-project/authd/audit"
 	"github.com/authd-project/authd/httpapi/web"
 	"github.com/authd-project/authd/session"
@@ -102,9 +104,12 @@ func (r *refusal) whenAgain() string {
 var errNoSession = errors.New("the browser has no session")
 
 // browserSession returns what is known of the browser's session: by its access cookie or, once that has expired, by its
-// refresh cookie, for which the browser gets new ones of both. Without a live session it is errNoSession. An Authorization
-// header counts for nothing here, as a person does not send one.
+// refresh cookie, for which the browser gets new ones of both. Without a live session it is errNoSession; so it is beside an
+// Authorization header, with which cookies are not looked at, here as elsewhere.
 func (p *public) browserSession(x *exchange) (*token.Claims, error) {
+	if len(x.Request().Header[echo.HeaderAuthorization]) > 0 {
+		return nil, errNoSession
+	}
 	claims, err := p.accessCookieClaims(x)
 	if errors.Is(err, token.ErrInvalid) || errors.Is(err, errNoSession) {
 		claims, err = p.renewCookies(x)

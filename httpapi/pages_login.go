@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/authd-project/authd/audit"
 	"github.com/authd-project/authd/httpapi/web"
@@ -22,6 +23,9 @@ type loginPurpose struct {
 // loginPage shows the form, or goes on at once for a browser that has what is wanted.
 func (p *public) loginPage(x *exchange) error {
 	purpose := p.purpose(x.QueryParam("return_to"), x.QueryParam("reauth"), x.QueryParam("acr"))
+	if then, ok := strings.CutPrefix(x.Request().URL.RawQuery, "then="); ok { // of proxies that cannot encode: all of it, as it is
+		purpose.returnTo = p.returnPath(then)
+	}
 	claims, err := p.browserSession(x)
 	switch {
 	case err != nil && !errors.Is(err, errNoSession):

@@ -200,12 +200,17 @@ func TestReturnTo(t *testing.T) {
 			t.Errorf("%q leads to %q", to, got)
 		}
 		a := e.getPage("/login?" + url.Values{"return_to": {to}}.Encode())
+		if then := e.do(request{method: "GET", path: "/login?then=" + strings.Map(printable, to)}); !strings.Contains(then.body, `name="return_to" value="/account"`) && !strings.ContainsFunc(to, unprintable) {
+			t.Errorf("then=%q stays in the page:\n%s", to, then.body)
+		}
 		if !strings.Contains(a.body, `name="return_to" value="/account"`) {
 			t.Errorf("%q stays in the page:\n%s", to, a.body)
 		}
 	}
 	access, refresh := e.signIn()
 	wantRedirect(t, e.getPage("/login?return_to=//evil", access, refresh), "/account")
+	wantRedirect(t, e.getPage("/login?then=//evil", access, refresh), "/account")
+	wantRedirect(t, e.getPage("/login?then=/shop/cart?item=1&size=2", access, refresh), "/shop/cart?item=1&size=2")
 	for _, below := range []string{"shop/", "/shop", "//", "/shop//", "/../", "/a\\/", "https://evil/", "", "/a b/"} {
 		c := e.publicConfig
 		c.ReturnTo = []string{below}
@@ -213,6 +218,15 @@ func TestReturnTo(t *testing.T) {
 			t.Errorf("return to %q is accepted", below)
 		}
 	}
+}
+
+func unprintable(r rune) bool { return r <= ' ' || r >= 0x7f || r == '#' || r == '%' }
+
+func printable(r rune) rune {
+	if unprintable(r) {
+		return 'x'
+	}
+	return r
 }
 
 // T6: the session that a browser brought along ends when another takes its place, whoever it belonged to.
