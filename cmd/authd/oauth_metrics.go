@@ -11,13 +11,14 @@ import (
 // backchannelCollector reads the counts of logout notices whenever metrics are collected.
 type backchannelCollector struct {
 	sender           *backchannel.Sender
+	told             func() []string // all clients that want to hear of logouts
 	notices, waiting *prometheus.Desc
 }
 
 // registerBackchannel registers what becomes of logout notices.
-func registerBackchannel(reg prometheus.Registerer, sender *backchannel.Sender) error {
+func registerBackchannel(reg prometheus.Registerer, sender *backchannel.Sender, told func() []string) error {
 	err := reg.Register(&backchannelCollector{
-		sender: sender,
+		sender: sender, told: told,
 		notices: prometheus.NewDesc("authd_backchannel_logouts_total",
 			"Logout notices to clients by what became of them: delivered, failed (each try) or given_up.", []string{"client_id", "result"}, nil),
 		waiting: prometheus.NewDesc("authd_backchannel_logouts_waiting",
@@ -34,7 +35,11 @@ func (c *backchannelCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.no
 
 // Collect implements [prometheus.Collector].
 func (c *backchannelCollector) Collect(ch chan<- prometheus.Metric) {
-	for client, s := range c.sender.Stats() {
+	stats := c.sender.Stats()
+	for _, client := range c.told() {
+		stats[client] = stats[client] // from zero on, or nobody would see the first notice counted
+	}
+	for client, s := range stats {
 		for result, n := range map[string]uint64{"delivered": s.Delivered, "failed": s.Failed, "given_up": s.GivenUp} {
 			ch <- prometheus.MustNewConstMetric(c.notices, prometheus.CounterValue, float64(n), client, result)
 		}

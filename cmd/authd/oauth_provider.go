@@ -39,7 +39,7 @@ func (a *app) openOAuthClients(ctx context.Context, issuer string, file *boltfil
 	if err != nil {
 		return st, err
 	}
-	if err := registerBackchannel(a.registry, sender); err != nil {
+	if err := registerBackchannel(a.registry, sender, a.oauthClients.told); err != nil {
 		return st, err
 	}
 	a.jobs = append(a.jobs, a.oauthClients.run, sender.Run)

@@ -29,8 +29,8 @@ type oauthRegistry struct {
 // registered are the clients at one time.
 type registered struct {
 	*oauth.Registry
-	logoutURIs bool     // some client wants to hear of logouts
-	audiences  []string // of all clients that have some of their own
+	told      []string // clients that want to hear of logouts
+	audiences []string // of all clients that have some of their own
 }
 
 // openOAuthRegistry reads the file for the first time.
@@ -65,7 +65,9 @@ func (r *oauthRegistry) read() (changed bool, err error) {
 	}
 	next := &registered{Registry: registry}
 	for _, c := range clients {
-		next.logoutURIs = next.logoutURIs || c.BackchannelLogoutURI != ""
+		if c.BackchannelLogoutURI != "" {
+			next.told = append(next.told, c.ID)
+		}
 		next.audiences = slices.Concat(next.audiences, c.Audiences, c.ExchangeAudiences)
 	}
 	r.current.Store(next)
@@ -113,4 +115,7 @@ func (r *oauthRegistry) LogoutURI(id string) string {
 }
 
 // AnyLogoutURI implements [backchannel.Clients].
-func (r *oauthRegistry) AnyLogoutURI() bool { return r.current.Load().logoutURIs }
+func (r *oauthRegistry) AnyLogoutURI() bool { return len(r.told()) > 0 }
+
+// told returns the clients that want to hear of logouts.
+func (r *oauthRegistry) told() []string { return r.current.Load().told }
