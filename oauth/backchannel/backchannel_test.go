@@ -73,20 +73,12 @@ func TestEveryEndIsTold(t *testing.T) {
 	e.run()
 	first, quiet := e.begin("alice", "wiki"), e.begin("alice", "shop")
 	kept, others := e.begin("bob", "wiki"), []session.ID{e.begin("bob", "wiki"), e.begin("bob", "wiki")}
-	stolen := e.begin("carol", "wiki")
 
 	e.end(first, quiet, session.ID{1})
 	if _, err := e.sessions.EndSubject(t.Context(), "bob", kept); err != nil {
 		t.Fatal(err)
 	}
-	limits := session.Limits{Grace: time.Nanosecond}.WithDefaults()
-	for range 2 { // the second time it is old
-		time.Sleep(time.Millisecond) // beyond the grace
-		if _, _, err := e.sessions.Refresh(t.Context(), stolen, 1, session.Use{}, limits); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want := []string{"wiki alice " + first.String(), "wiki carol " + stolen.String()}
+	want := []string{"wiki alice " + first.String()}
 	for _, id := range others {
 		want = append(want, "wiki bob "+id.String())
 	}
@@ -101,6 +93,26 @@ func TestEveryEndIsTold(t *testing.T) {
 	if got, want := e.sender.Stats()["wiki"], (backchannel.Stats{Delivered: uint64(len(want))}); got != want {
 		t.Errorf("counts %+v, want %+v", got, want)
 	}
+}
+
+// A refresh token that is presented again when it is old ends the session, which its client is told of; a refresh does not.
+func TestReuseIsTold(t *testing.T) {
+	wiki := newReceiver(t)
+	e := newEnv(t, clients{"wiki": wiki.URL})
+	e.run()
+	stolen := e.begin("carol", "wiki")
+	limits := session.Limits{Grace: time.Nanosecond}.WithDefaults()
+	for _, want := range []session.Outcome{session.Rotated, session.Reused} {
+		if n := e.kept(); n != 0 {
+			t.Errorf("%d notices before the end", n)
+		}
+		time.Sleep(time.Millisecond) // beyond the grace
+		_, got, err := e.sessions.Refresh(t.Context(), stolen, 1, session.Use{}, limits)
+		if err != nil || got != want {
+			t.Fatalf("refreshing: %v, %v; want %v", got, err, want)
+		}
+	}
+	until(t, "told", func() bool { return slices.Equal(wiki.heard(), []string{"wiki carol " + stolen.String()}) })
 }
 
 // What fails is tried again until the client says yes, and a redirect leads nowhere.
@@ -224,6 +236,22 @@ func TestRestart(t *testing.T) {
 	}
 	e.end(live)
 	until(t, "told of the second", func() bool { return len(r.heard()) == 2 })
+}
+
+// An end whose outcome was not known may come true a moment later: that the session is live still does not settle it.
+func TestEndThatComesLate(t *testing.T) {
+	r := newReceiver(t)
+	e := newEnv(t, clients{"wiki": r.URL})
+	id := e.begin("alice", "wiki")
+	if err := e.outbox.Put(t.Context(), backchannel.Notice{Session: id, Subject: "alice", ClientID: "wiki", Noted: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	e.run()
+	until(t, "two looks at a live session", func() bool { return e.looks.live.Load() >= 2 })
+	if err := e.stored.End(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "told", func() bool { return len(r.heard()) == 1 })
 }
 
 // What was never tried is tried before the process ends; the rest waits for the next one.

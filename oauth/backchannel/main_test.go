@@ -69,7 +69,22 @@ type env struct {
 	sender   *backchannel.Sender
 	clock    clock
 	log      logBuffer
+	looks    lookStore // through which the sender sees the sessions
 	config   backchannel.Config
+}
+
+// lookStore counts the looks at live sessions.
+type lookStore struct {
+	session.Store
+	live atomic.Int32
+}
+
+func (s *lookStore) Get(ctx context.Context, id session.ID, l session.Limits) (session.Session, error) {
+	n, err := s.Store.Get(ctx, id, l)
+	if err == nil {
+		s.live.Add(1)
+	}
+	return n, err
 }
 
 // newEnv makes a sender that does not run yet, with pauses of milliseconds.
@@ -106,7 +121,8 @@ func (e *env) open() {
 		e.Fatal(err)
 	}
 	c := e.config
-	c.Sessions = e.stored
+	e.looks.Store = e.stored
+	c.Sessions = &e.looks
 	if c.Outbox == nil {
 		c.Outbox = e.outbox
 	}
