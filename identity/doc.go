@@ -9,6 +9,6 @@
 // What this package trusts: whoever can write to the source of users can log in as anybody. It does not limit how often
 // somebody may try; that is for the caller.
 //
-// Sources of users are sub-packages. They implement [Authenticator], and [Directory] where authd manages the accounts;
-// package identitytest holds what each of them must do.
+// Sources of users are sub-packages. They implement [Reader], and [Directory] where authd manages the accounts; package
+// identitytest holds what each of them must do. [InOrder] makes one of several.
 package identity

@@ -186,6 +186,14 @@ func TestLDAPGuide(t *testing.T) {
 	if got := s.tryLogin(t, "alice", password); got != http.StatusUnauthorized {
 		t.Errorf("locked in the directory, alice logs in with %d", got)
 	}
+
+	// The file for Active Directory is taken, and authd waits for the directory.
+	d.places = strings.NewReplacer("/etc/authd", d.path, "dc1.corp.example.com", "127.0.0.1:1", "dc2.corp.example.com", "127.0.0.1:2")
+	ad := serve(t, t.TempDir(), "--users", "sqlite", "--users", "ldap:"+d.write(t, "ad.yaml", guideFile(t, "users-ldap.md", "ad.yaml")))
+	if got := ad.tryLogin(t, "alice", password); got != http.StatusServiceUnavailable || !strings.Contains(ad.out.String(), "a source does not answer") {
+		t.Errorf("while Active Directory does not answer, a login is answered %d", got)
+	}
+
 	if strings.Contains(s.out.String(), "a long password that nobody types") || strings.Contains(s.out.String(), password) {
 		t.Error("the log has a password")
 	}
