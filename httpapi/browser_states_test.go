@@ -39,6 +39,13 @@ func (e *env) states() []state {
 		}},
 		{"account-done", "Your account", open("/account?done=others")},
 		{"account-question", "Your account", open("/account?end=others")},
+		{"password", "Change your password", open("/account/password")},
+		{"password-error", "Error: Change your password", func(tab *testenv.Tab) {
+			tab.Fill("#current", alicePassword)
+			tab.Fill("#new", "password")
+			tab.Fill("#again", "password")
+			tab.Click("main button")
+		}},
 		{"login-again", "Confirm that it is you", open("/login?reauth=1")},
 		{"logout", "Sign out", open("/logout")},
 		{"refused", "Not found", func(tab *testenv.Tab) {
@@ -88,7 +95,7 @@ func TestBrowserStates(t *testing.T) {
 
 // pictures are those that docs/browser.md shows.
 func pictures() []string {
-	return []string{"login-light", "login-dark", "login-error-light", "account-light", "account-dark", "account-question-narrow"}
+	return []string{"login-light", "login-dark", "login-error-light", "account-light", "account-dark", "account-question-narrow", "password-error-light"}
 }
 
 // writePicture writes a picture for the documentation, small: of flat colours a palette is enough.

@@ -153,6 +153,29 @@ func TestBrowserWithoutScripts(t *testing.T) {
 	noComplaints(t, tab)
 }
 
+// A person changes the password, and goes on in the same browser; elsewhere the session is over.
+func TestBrowserChangesPassword(t *testing.T) {
+	e := newEnv(t)
+	phone := e.loginAlice()
+	tab := browserSignsIn(t, e.publicURL)
+	tab.Click("a[href='/account/password']")
+	tab.AwaitTitle("Change your password")
+	tab.Fill("#current", alicePassword)
+	tab.Fill("#new", newPassword)
+	tab.Fill("#again", newPassword)
+	tab.Click("main button")
+	tab.AwaitTitle("Your account")
+	if !strings.Contains(tab.Text("main"), "Your password is changed") {
+		t.Errorf("the page shows %q", tab.Text("main"))
+	}
+	wantStatus(t, e.do(request{method: "GET", path: "/v1/verify", bearer: phone.AccessToken}), http.StatusUnauthorized)
+	tab.Click("header button")
+	tab.AwaitTitle("Sign in")
+	fillLogin(tab, aliceName, newPassword)
+	tab.AwaitTitle("Your account")
+	noComplaints(t, tab)
+}
+
 // After five minutes the password is wanted before anything ends, and then the page asks again.
 func TestBrowserReauthenticates(t *testing.T) {
 	ahead := 6 * time.Minute
