@@ -216,6 +216,24 @@ func TestStuckSink(t *testing.T) {
 	}
 }
 
+// Nobody waits for a sink that is known to fail.
+func TestKnownToFail(t *testing.T) {
+	m := &memory{fail: errors.New("disk full")}
+	l := newLog(t, audit.Config{Wait: time.Hour, Targets: []audit.Target{{Name: "m", Sink: m}}})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.Record(gone, audit.Event{Type: audit.Logout}); !errors.Is(err, audit.ErrUnconfirmed) {
+		t.Errorf("recorded by a sink that fails: %v", err)
+	}
+	until(t, "the failure to be known", func() bool { return l.Stats().Sinks[0].Stuck })
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := l.Record(ctx, audit.Event{Type: audit.Logout}); !errors.Is(err, audit.ErrUnconfirmed) || ctx.Err() != nil {
+		t.Errorf("waited for: %v", err)
+	}
+	m.set(nil, nil)
+}
+
 // A sink that fails is tried again, and gets everything that its queue had room for.
 func TestFailingSink(t *testing.T) {
 	m := &memory{fail: errors.New("disk full")}
@@ -294,6 +312,13 @@ func TestFloodsAreMerged(t *testing.T) {
 	if l.Stats().Merged == 0 {
 		t.Error("nothing counts as merged")
 	}
+	until(t, "an event to stand alone again", func() bool {
+		if err := l.Record(t.Context(), audit.Event{Type: audit.AdminRefused, Outcome: audit.Failure, Address: "192.0.2.7"}); err != nil {
+			t.Fatal(err)
+		}
+		entries := m.all()
+		return entries[len(entries)-1].Event.Address == "192.0.2.7"
+	})
 }
 
 // An event takes from its context what it does not say itself.
