@@ -114,6 +114,7 @@ func (c *console) routes() []*route {
 		do(user+"/enable", audit.UserEnabled, c.enableForm),
 		do(user+"/forgive", audit.UserForgiven, c.forgiveForm),
 		do(user+"/remove", audit.UserRemoved, c.removeForm),
+		do(user+"/factors", audit.FactorsReset, c.resetFactorsForm),
 		do(user+"/sessions", audit.SubjectRevoked, c.endUserSessionsForm),
 		do(user+"/sessions/:id", "", c.endSessionForm),
 		see(pathRevoking, c.revokePage),

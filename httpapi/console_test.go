@@ -127,7 +127,7 @@ func consolePaths(sid string) (pages, forms []string) {
 	const alice = "/console/users/alice"
 	return []string{"/console", "/console/users", alice, "/console/revoke", "/console/revoke?kind=all", "/console/keys"},
 		[]string{
-			"/console/users", alice + "/password", alice + "/roles", alice + "/disable", alice + "/enable", alice + "/forgive",
+			"/console/users", alice + "/password", alice + "/roles", alice + "/disable", alice + "/enable", alice + "/forgive", alice + "/factors",
 			alice + "/remove", alice + "/sessions", alice + "/sessions/" + sid, "/console/revoke", "/console/keys/rotate",
 		}
 }
@@ -400,6 +400,21 @@ func TestConsoleSecondFactor(t *testing.T) {
 	}
 	wantRedirect(t, e.visit("POST", "/console/login/factor", form(codes[0]), jar), "/console/keys")
 	wantStatus(t, e.visit("GET", "/console", nil, jar), http.StatusOK)
+
+	// An operator helps somebody who has lost the factors, and with them the sessions that they vouched for.
+	g := e.loginAlice()
+	e.withApp(g)
+	wantPageText(t, e.visit("GET", "/console/users/alice", nil, jar), http.StatusOK, "Remove the second factors")
+	wantRedirect(t, e.visit("POST", "/console/users/alice/factors", nil, jar), "/console/users/alice?done=factors")
+	if e.alive(g) {
+		t.Error("a session outlived the factors")
+	}
+	if again := e.loginAlice(); !e.alive(again) {
+		t.Error("a factor is wanted still")
+	}
+	if logged := e.logged(audit.FactorsReset); len(logged) != 1 || logged[0].Username != aliceName {
+		t.Errorf("logged is %+v", logged)
+	}
 }
 
 // What other sites make a browser send is refused.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/authd-project/authd/httpapi/web"
 	"github.com/authd-project/authd/identity"
+	"github.com/authd-project/authd/mfa"
 	"github.com/authd-project/authd/session"
 )
 
@@ -104,6 +105,7 @@ func consoleDone() map[string]string {
 		"disabled": "The user is disabled, and all sessions have ended.",
 		"enabled":  "The user may log in again.",
 		"forgiven": "The failed logins are forgotten.",
+		"factors":  "The second factors are removed, and all sessions have ended.",
 		"removed":  "The user is removed, and all sessions have ended.",
 		"sessions": "All sessions have ended.",
 		"session":  "The session has ended.",
@@ -118,6 +120,7 @@ type userData struct {
 	User     identity.User
 	Path     string // of the page
 	Sessions []session.Session
+	Factors  []mfa.Factor
 	Password web.Field
 	Roles    web.Field
 }
@@ -131,8 +134,15 @@ func (c *console) userPage(x *exchange, o operator) error {
 	if err != nil {
 		return err
 	}
+	var enrolled mfa.Enrolled
+	if factors := c.admin.cfg.Factors; factors != nil {
+		if enrolled, err = factors.Factors(x.ctx(), user.Subject); err != nil {
+			return err
+		}
+	}
 	return c.show(x, o, web.Page{Name: "console_user", Title: user.Username, Data: userData{
 		Done: consoleDone()[x.QueryParam("done")], User: user, Path: pathUsers + "/" + url.PathEscape(user.Username), Sessions: live,
+		Factors:  enrolled.Factors,
 		Password: web.Field{Name: "password", Label: "New password", Type: "password", Autocomplete: "new-password"},
 		Roles:    web.Field{Name: "roles", Label: "Roles", Value: strings.Join(user.Roles, " "), Optional: true, Hint: "Separated by spaces."},
 	}})
@@ -234,6 +244,24 @@ func (c *console) removeForm(x *exchange, _ operator) error {
 		return err
 	}
 	return redirect(x, pathUsers, url.Values{"done": {"removed"}})
+}
+
+// resetFactorsForm helps somebody who has lost their second factors; see [admin.resetFactors].
+func (c *console) resetFactorsForm(x *exchange, _ operator) error {
+	user, err := c.user(x)
+	if err != nil {
+		return err
+	}
+	if c.admin.cfg.Factors == nil {
+		return badRequest("There are no second factors here.")
+	}
+	if _, err := c.admin.cfg.Factors.Reset(x.ctx(), user.Subject); err != nil {
+		return err
+	}
+	if err := c.admin.cfg.Sessions.EndSubject(x.ctx(), user.Subject); err != nil {
+		return err
+	}
+	return c.toUser(x, user.Username, "factors")
 }
 
 func (c *console) endUserSessionsForm(x *exchange, _ operator) error {
