@@ -54,7 +54,7 @@ func (a *auditor) begin(x *exchange) {
 	}
 	x.begins(x.route.event)
 	x.Response().Before(func() {
-		if x.err == nil {
+		if x.err == nil && x.Response().Status < http.StatusBadRequest {
 			_ = a.record(x) // handlers whose answer depends on it have recorded it before
 		}
 	})

@@ -247,7 +247,10 @@ func TestStrictAudit(t *testing.T) {
 		login := request{method: "POST", path: "/v1/login", json: map[string]any{"username": aliceName, "password": alicePassword}}
 		g := e.loginAlice()
 		r.fail(true)
-		_ = l.Record(t.Context(), audit.Event{Type: audit.Started}) // now it is known to be stuck
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		_ = l.Record(gone, audit.Event{Type: audit.Started})
+		await(t, "a log that is known to fail", func() bool { return l.Stats().Sinks[0].Stuck })
 		want, wantOut := http.StatusOK, http.StatusNoContent
 		if strict {
 			want, wantOut = http.StatusServiceUnavailable, http.StatusServiceUnavailable

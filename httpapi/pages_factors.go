@@ -403,6 +403,7 @@ func (p *public) addAppForm(x *exchange) error {
 
 // factorAdded ends the addition of a factor.
 func (p *public) factorAdded(x *exchange, claims *token.Claims, username, what string, added mfa.Added, err error) error {
+	x.note("kind", what)
 	switch {
 	case err != nil:
 		r := p.refuse(x, err)
