@@ -239,7 +239,7 @@ func (c *console) setCookies(x *exchange, access, refresh string) {
 		if value == "" {
 			life = -1
 		}
-		line := newCookie(name, value, life)
+		line := newCookie(name, value, life) //nolint:gosec // it is Secure and HttpOnly, and Strict from the next line on
 		line.SameSite = http.SameSiteStrictMode
 		putCookie(x, line)
 	}
