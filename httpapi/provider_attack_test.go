@@ -279,6 +279,33 @@ func TestOAuthSecretsAreNotLogged(t *testing.T) {
 	}
 }
 
+// A client that is a program in a browser reads answers from its own origin, and from no other route; cookies are nothing
+// there.
+func TestClientsInBrowsers(t *testing.T) {
+	e := newProvider(t)
+	for path, want := range map[string]string{
+		"/oauth2/token": "*", "/oauth2/userinfo": "*", "/oauth2/revoke": "*", "/.well-known/openid-configuration": "*",
+		"/.well-known/jwks.json": "*", "/oauth2/introspect": "", "/v1/me": "", "/v1/login": "", "/oauth2/authorize": "", "/login": "",
+	} {
+		ask := e.do(request{method: "OPTIONS", path: path, header: http.Header{
+			"Origin": {"https://spa.example"}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {"dpop"},
+		}})
+		if got := ask.header.Get("Access-Control-Allow-Origin"); got != want || ask.header.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%s: preflight %d allows %q", path, ask.status, got)
+		}
+		if headers := ask.header.Get("Access-Control-Allow-Headers"); strings.Contains(headers, "DPoP") != (want != "") {
+			t.Errorf("%s: preflight allows the headers %q", path, headers)
+		}
+		a := e.do(request{method: "GET", path: path, header: http.Header{"Origin": {"https://spa.example"}}})
+		if got := a.header.Get("Access-Control-Allow-Origin"); got != want {
+			t.Errorf("%s: %d allows %q", path, a.status, got)
+		}
+	}
+	if got := newEnv(t).do(request{method: "GET", path: "/.well-known/jwks.json"}).header.Get("Access-Control-Allow-Origin"); got != "" {
+		t.Errorf("without clients the keys allow %q", got)
+	}
+}
+
 func TestOAuthWithoutItsParts(t *testing.T) {
 	c := newEnv(t).publicConfig
 	c.OAuth, c.Pages = &httpapi.OAuth{}, nil

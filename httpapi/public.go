@@ -152,6 +152,7 @@ func NewPublic(c PublicConfig) (*Server, error) {
 		routes = append(routes, p.pageRoutes()...)
 	}
 	if p.provider != nil {
+		p.shared = sharedPaths()
 		routes = append(routes, p.oauthRoutes()...)
 	}
 	if p.factors != nil {

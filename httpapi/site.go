@@ -33,7 +33,8 @@ type site struct {
 	trusted []netip.Prefix
 	audit   auditor
 
-	noStore, noSniff []string // values of headers, shared by all answers
+	noStore, noSniff []string        // values of headers, shared by all answers
+	shared           map[string]bool // paths whose answers any origin may read
 }
 
 type siteConfig struct {
@@ -107,6 +108,9 @@ func (s *site) answer(c echo.Context, r *route) {
 	h[echo.HeaderXRequestID] = []string{x.requestID}
 	h[echo.HeaderCacheControl] = s.noStore // unless the handler knows better
 	h[echo.HeaderXContentTypeOptions] = s.noSniff
+	if s.shared != nil {
+		s.share(x)
+	}
 	if err := s.recovered(x); err != nil {
 		s.fail(x, r.spelt(err))
 	}
