@@ -192,7 +192,7 @@ func (c *Config) Validate() error {
 		c.LimitConfig.validate(),
 		c.ExtAuthzConfig.validate(),
 		c.DPoPConfig.validate(),
-		c.OAuthConfig.validate(),
+		c.OAuthConfig.validate(c.Pages),
 		c.PagesConfig.validate(),
 		require(c.HashPool >= 0, "hash-pool %d: must not be negative", c.HashPool),
 		require(c.MaxConnections > 0, "max-connections %d: must be above 0", c.MaxConnections),

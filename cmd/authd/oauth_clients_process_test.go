@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +39,37 @@ func codeBlock(t *testing.T, name, language string, n int, places ...string) str
 		}
 	}
 	return strings.NewReplacer(places...).Replace(block) + "\n"
+}
+
+// The commands of the guides that register a client print what authd's file wants.
+func TestGuidesRegisterClients(t *testing.T) {
+	t.Parallel()
+	guides, err := filepath.Glob("../../docs/oidc-*.md")
+	if err != nil || len(guides) < 4 {
+		t.Fatal(guides, err)
+	}
+	for _, guide := range guides {
+		text, err := os.ReadFile(guide)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commands := regexp.MustCompile(`(?m)^ *authd client new (?:.*\\\n)*.*$`).FindAllString(string(text), -1)
+		if len(commands) == 0 {
+			t.Errorf("%s registers no client", guide)
+		}
+		var entries []string
+		for _, c := range commands {
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", c)
+			cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+			out, err := cmd.CombinedOutput()
+			_, entry, found := strings.Cut(string(out), "oauth-clients:\n")
+			if err != nil || !found {
+				t.Errorf("%s: %s: %v\n%s", guide, c, err, out)
+			}
+			entries = append(entries, entry)
+		}
+		serve(t, t.TempDir(), "--oauth-clients", oauthFile(t, entries...)).terminate(t)
+	}
 }
 
 // A real oauth2-proxy with the configuration of docs/oidc-oauth2-proxy.md logs people in to an application that knows nothing

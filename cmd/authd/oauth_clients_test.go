@@ -149,6 +149,13 @@ func TestOAuthClientsSetting(t *testing.T) {
 		!strings.Contains(err.Error(), bad+":2: publik: no such key") || !strings.Contains(err.Error(), "leeway") {
 		t.Errorf("a bad file and a bad setting: %v", err)
 	}
+	good := write(t, "clients: []\n")
+	if _, err := load(t, nil, "--oauth-clients", good); err != nil {
+		t.Error(err)
+	}
+	if _, err := load(t, nil, "--oauth-clients", good, "--pages=false"); err == nil || !strings.Contains(err.Error(), "oauth-clients: needs pages") {
+		t.Errorf("clients without a login page: %v", err)
+	}
 }
 
 // A file that changes is read again; one that is broken changes nothing, and is complained of once.

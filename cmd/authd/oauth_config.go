@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/spf13/pflag"
@@ -15,7 +16,7 @@ func (c *OAuthConfig) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&c.OAuthClients, "oauth-clients", "", "YAML file of OAuth and OpenID Connect clients, read again when it changes; see deploy/oauth-clients.yaml and authd client new")
 }
 
-func (c *OAuthConfig) validate() error {
+func (c *OAuthConfig) validate(pages bool) error {
 	_, err := openOAuthRegistry(c.OAuthClients, slog.New(slog.DiscardHandler))
-	return err
+	return errors.Join(err, require(c.OAuthClients == "" || pages, "oauth-clients: needs pages, for people must log in somewhere"))
 }
