@@ -128,6 +128,7 @@ func TestChainAcrossFiles(t *testing.T) {
 	f := open(t, logfile.Config{Path: path})
 	write(t, f, "a", "b")
 	must(t, os.Rename(path, path+".1"))
+	must(t, os.WriteFile(path, nil, 0o600)) // by who rotates
 	write(t, f, "c", "d")
 	must(t, f.Close())
 	wantWhole(t, 4, 0, path+".1", path)
