@@ -37,11 +37,12 @@ func (s *server) tryLogin(t *testing.T, username, password string) int {
 	return s.call(t, http.MethodPost, "/v1/login", "", map[string]string{"username": username, "password": password}, nil)
 }
 
-// Two authd share their users and nothing else.
+// Two authd share their users and what belongs to them, second factors sealed under one key-encryption key, and nothing else.
 func TestSharedUsers(t *testing.T) {
 	t.Parallel()
 	database := testenv.NewPostgres(t)
 	args, secret := postgresUsers(t, database)
+	args = append(args, "--kek-file", newKEK(t))
 	a, b := serve(t, t.TempDir(), args...), serve(t, t.TempDir(), args...)
 
 	a.authd(t, alicesPassword+"\n", "user", "add", "Alice", "--role", "admin")
@@ -89,6 +90,45 @@ func TestSharedUsers(t *testing.T) {
 		if strings.Contains(s.out.String(), secret) {
 			t.Error("the output has the database's password")
 		}
+	}
+}
+
+// An authd can do all it must with the rights that docs/users.md lists, once the owner has made the tables.
+func TestPostgresRights(t *testing.T) {
+	t.Parallel()
+	server := testenv.NewPostgres(t)
+	database := server.Database(t, "")
+	kek := newKEK(t)
+	out, err := command(t.Context(), "", "user", "list", "--users", database, "--kek-file", kek, "--data", t.TempDir(), "--admin-listen", "127.0.0.1:1")
+	if err != nil {
+		t.Fatalf("user list as the owner: %v\n%s", err, out)
+	}
+	server.Exec(t, database, "CREATE ROLE authd LOGIN PASSWORD 'secret'")
+	granted := 0
+	for line := range strings.Lines(guideFile(t, "users.md", "roles.sql")) {
+		if strings.Contains(line, " ON ") && strings.HasPrefix(line, "GRANT SELECT") {
+			server.Exec(t, database, line)
+			granted++
+		}
+	}
+	if granted == 0 {
+		t.Fatal("docs/users.md grants nothing")
+	}
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serve(t, t.TempDir(), "--users", server.URL("authd", "secret", strings.TrimPrefix(u.Path, "/")), "--kek-file", kek)
+	s.authd(t, alicesPassword+"\n", "user", "add", "alice")
+	g := s.login(t, "alice", alicesPassword)
+	if _, got := s.refresh(t, g.RefreshToken); got != http.StatusOK {
+		t.Errorf("a refresh is answered %d", got)
+	}
+	for _, verb := range []string{"passwd", "disable", "enable", "remove"} {
+		s.authd(t, "another long password\n", "user", verb, "alice")
+	}
+	if strings.Contains(s.out.String(), "permission denied") {
+		t.Error("the database refused something")
 	}
 }
 
