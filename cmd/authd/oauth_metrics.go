@@ -37,7 +37,9 @@ func (c *backchannelCollector) Describe(ch chan<- *prometheus.Desc) { ch <- c.no
 func (c *backchannelCollector) Collect(ch chan<- prometheus.Metric) {
 	stats := c.sender.Stats()
 	for _, client := range c.told() {
-		stats[client] = stats[client] // from zero on, or nobody would see the first notice counted
+		if _, known := stats[client]; !known {
+			stats[client] = backchannel.Stats{} // from zero on, or nobody would see the first notice counted
+		}
 	}
 	for client, s := range stats {
 		for result, n := range map[string]uint64{"delivered": s.Delivered, "failed": s.Failed, "given_up": s.GivenUp} {

@@ -209,7 +209,7 @@ func (w *wiki) forget(which func(*login) bool) {
 
 // setCookie sets one that no script and no other site can use; an empty value removes it.
 func (w *wiki) setCookie(rw http.ResponseWriter, name, value string) {
-	c := &http.Cookie{
+	c := &http.Cookie{ //nolint:gosec // Secure wherever people reach the application by https; on a laptop they do not
 		Name: name, Value: value, Path: "/",
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(w.url, "https://"),
 	}
