@@ -84,6 +84,7 @@ func TestEndSubjectBefore(t *testing.T) {
 	changed := w.clock.Now()
 	w.clock.Advance(5 * time.Second)
 	later := w.login("alice")
+	renewed := w.refresh(old.RefreshToken) // the access token is younger than the change, and yet of a session before it
 	w.clock.Advance(5 * time.Second)
 	for range 2 {
 		if err := w.service.EndSubjectBefore(t.Context(), "sub-alice", changed); err != nil {
@@ -91,6 +92,7 @@ func TestEndSubjectBefore(t *testing.T) {
 		}
 	}
 	w.wantDead(old)
+	w.wantDead(renewed)
 	w.wantLive(later)
 	w.wantLive(bob)
 	w.past()

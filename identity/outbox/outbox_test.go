@@ -27,6 +27,7 @@ var errDown = errors.New("the store of sessions does not answer")
 type sessions struct {
 	mu    sync.Mutex
 	err   error
+	never string   // whose sessions cannot be ended
 	ended []string // subjects
 	until []time.Time
 }
@@ -36,6 +37,9 @@ func (s *sessions) EndSubjectBefore(_ context.Context, subject string, t time.Ti
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return s.err
+	}
+	if subject == s.never {
+		return errDown
 	}
 	s.ended, s.until = append(s.ended, subject), append(s.until, t)
 	return nil
@@ -241,11 +245,12 @@ func TestRunTakesOnWhatIsLeft(t *testing.T) {
 // Nothing that fails makes it give up, and one failure does not keep others waiting.
 func TestRunGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, s := &memory{}, &sessions{err: errDown}
+		m, s := &memory{}, &sessions{err: errDown, never: "trudy"}
+		m.leave("trudy", time.Now().Add(-2*time.Hour))
 		m.leave("alice", time.Now().Add(-time.Hour))
 		runOutbox(t, m, s)
 		time.Sleep(time.Minute)
-		wantNotes(t, m, 1)
+		wantNotes(t, m, 2)
 		s.fail(nil)
 		m.fail(errDown)
 		time.Sleep(time.Minute)
@@ -258,7 +263,7 @@ func TestRunGoesOn(t *testing.T) {
 		if told := s.told(); !slices.Equal(told, []string{"alice"}) {
 			t.Errorf("sessions ended of %q", told)
 		}
-		wantNotes(t, m, 0)
+		wantNotes(t, m, 1) // of her whose sessions cannot be ended
 	})
 }
 
