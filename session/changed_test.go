@@ -7,6 +7,7 @@ import (
 
 	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/session"
+	"github.com/authd-project/authd/token"
 )
 
 // changePassword is a change whose maker died, or that was made elsewhere: the account has it, and no session was ended.
@@ -90,6 +91,10 @@ func TestEndSubjectBefore(t *testing.T) {
 		if err := w.service.EndSubjectBefore(t.Context(), "sub-alice", changed); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// Before a refresh, which completes an end that was interrupted.
+	if _, err := w.verifier.Verify(t.Context(), renewed.AccessToken); !errors.Is(err, token.ErrRevoked) {
+		t.Errorf("the younger access token: %v, want revoked", err)
 	}
 	w.wantDead(old)
 	w.wantDead(renewed)
