@@ -103,7 +103,7 @@ func (s *Source) try(caller context.Context, q question) (identity.Account, erro
 
 // send returns the status and the body of the answer.
 func (s *Source) send(ctx context.Context, q question) (status int, body []byte, err error) {
-	text, err := json.Marshal(q)
+	text, err := json.Marshal(q) //nolint:gosec // the password is what is asked about
 	if err != nil {
 		return 0, nil, err
 	}
@@ -121,7 +121,7 @@ func (s *Source) send(ctx context.Context, q question) (status int, body []byte,
 	if err != nil {
 		return 0, nil, err
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close()
 	body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err == nil && len(body) > maxAnswer {
 		err = fmt.Errorf("an answer longer than %d bytes", maxAnswer)
