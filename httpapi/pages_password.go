@@ -133,14 +133,11 @@ func (p *public) changePassword(x *exchange, claims *token.Claims, username, cho
 	c := p.cfg.Passwords
 	switch _, err := c.Users.SetPassword(x.ctx(), username, chosen); {
 	case errors.Is(err, identity.ErrWeakPassword):
-		p.refuse(x, err)
-		text := reason(err, identity.ErrWeakPassword)
-		return p.showPassword(x, http.StatusBadRequest, username, passwordFaults{chosen: "Choose another one: " + text + "."})
+		r, text := p.refuse(x, err), reason(err, identity.ErrWeakPassword)
+		return p.showPassword(x, r.status, username, passwordFaults{chosen: "Choose another one: " + text + "."})
 	case errors.Is(err, identity.ErrReadOnly):
-		p.refuse(x, err)
-		return p.showPassword(x, http.StatusForbidden, username, passwordFaults{
-			all: "Your password is kept by another service. Change it there.",
-		})
+		r := p.refuse(x, err)
+		return p.showPassword(x, r.status, username, passwordFaults{all: "Your password is kept by another service. Change it there."})
 	case err != nil:
 		return err
 	}

@@ -65,6 +65,10 @@ func TestPolicy(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
+	w = write(t, http.StatusOK, web.Page{Name: "notice", Data: web.Notice{}, Scripts: []string{"passkey.js"}})
+	if got := w.Header().Get("Content-Security-Policy"); got != strict+"; script-src 'self'" {
+		t.Errorf("with a script: %q", got)
+	}
 }
 
 // No template has what the policy would stop, and none a form that goes elsewhere.
