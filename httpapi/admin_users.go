@@ -176,7 +176,15 @@ func (a *admin) setRoles(x *exchange) error {
 	return x.done()
 }
 
-func (a *admin) removeUser(x *exchange) error { return a.changeAndEnd(x, a.cfg.Users.Remove) }
+func (a *admin) removeUser(x *exchange) error {
+	if err := a.changeAndEnd(x, a.cfg.Users.Remove); err != nil || a.cfg.Factors == nil {
+		return err
+	}
+	if _, err := a.cfg.Factors.Reset(x.ctx(), x.subject); err != nil { // nobody gets the subject again: they only take up room
+		a.log.WarnContext(x.ctx(), "the factors of a removed user are left", "request_id", x.requestID, "subject", x.subject, "err", err)
+	}
+	return nil
+}
 
 func (a *admin) endUserSessions(x *exchange) error {
 	username, err := x.pathParam("username")

@@ -422,4 +422,11 @@ func TestResetFactors(t *testing.T) {
 	if list := decode[factorList](t, admin("GET", "/admin/users/alice/factors"), 200); len(list.Factors) != 0 || list.RecoveryCodes != 0 {
 		t.Errorf("%+v", list)
 	}
+
+	// With the account go its factors.
+	e.withApp(e.loginAlice())
+	wantStatus(t, admin("DELETE", "/admin/users/alice"), 204)
+	if left, err := e.factors.Factors(t.Context(), e.alice.Subject); err != nil || len(left.Factors) != 0 || left.RecoveryCodes != 0 {
+		t.Errorf("a removed user has %+v, %v", left, err)
+	}
 }
