@@ -47,6 +47,8 @@ func (a *admin) revoke(x *exchange) error {
 		return badFields(fieldError{Field: "kind", Detail: "must be jti, sid, sub, username, client_id, kid or all"})
 	case (r.ID == "") != (kind == revocation.Everything):
 		return badFields(fieldError{Field: "id", Detail: "is required, except for all, which takes none"})
+	case (kind == revocation.Token || kind == revocation.Session) && revocation.IDOf(kind, r.ID) == (revocation.ID{}):
+		return badFields(fieldError{Field: "id", Detail: "is nobody's: it is all zeros"})
 	}
 	if err := a.revokeBy(x, r, kind); err != nil {
 		return err

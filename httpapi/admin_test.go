@@ -255,6 +255,7 @@ func TestRevocationRequests(t *testing.T) {
 	}
 	for _, bad := range []adminapi.Revocation{
 		{Kind: "nonsense", ID: "x"}, {Kind: "jti"}, {Kind: "all", ID: "x"}, {Kind: "sid", ID: "x"}, {Kind: "username"},
+		{Kind: "jti", ID: strings.Repeat("A", 22)}, {Kind: "sid", ID: strings.Repeat("A", 22)},
 	} {
 		wantRefusal(t, c.Revoke(ctx, bad.Kind, bad.ID), http.StatusBadRequest, "bad_request")
 	}
