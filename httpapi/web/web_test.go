@@ -71,9 +71,10 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// No template has what the policy would stop, and none a form that goes elsewhere.
+// No template has what the policy would stop, and none a form that goes elsewhere: it goes to a path of this server, which
+// some templates are given by their handler.
 func TestTemplatesKeepThePolicy(t *testing.T) {
-	inline := regexp.MustCompile(`(?i)<style|<script[^>]*>[^<]|<script(?:>| [^s])|\sstyle=|\son[a-z]+=|javascript:|action="[^/]|target=|<iframe|<base`)
+	inline := regexp.MustCompile(`(?i)<style|<script[^>]*>[^<]|<script(?:>| [^s])|\sstyle=|\son[a-z]+=|javascript:|action="[^/{]|target=|<iframe|<base`)
 	files := 0
 	err := filepath.WalkDir("templates", func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(name) != ".html" {
