@@ -37,7 +37,7 @@ func (p *public) authorize(x *exchange) error {
 	need := a.Need(login, since, p.now())
 	switch {
 	case need == oauth.Nothing:
-		return p.giveCode(x, a, who.session)
+		return p.giveCode(x, a, who)
 	case a.Silent && need == oauth.SecondFactor, need == oauth.Impossible:
 		return p.failAuthorization(x, backTo(a, oauth.UnmetRequirements, "the user has not reached the level that was asked for"))
 	case a.Silent:
@@ -131,6 +131,8 @@ func (p *public) browserLogin(x *exchange, a *oauth.Authorization) (*browserLogi
 		return nil, nil //nolint:nilnil // they must log in again
 	case err != nil:
 		return nil, err
+	case who.Account.Subject != claims.Subject: // the store says another's than the token, which the store could not make
+		return nil, nil //nolint:nilnil // nobody whom it could be
 	case n.Parent != (session.ID{}): // a client's own session, whose token somebody has put into our cookie
 		return nil, nil //nolint:nilnil // see above
 	}
@@ -140,10 +142,10 @@ func (p *public) browserLogin(x *exchange, a *oauth.Authorization) (*browserLogi
 	return &browserLogin{who, id}, nil
 }
 
-func (p *public) giveCode(x *exchange, a *oauth.Authorization, browser session.ID) error {
+func (p *public) giveCode(x *exchange, a *oauth.Authorization, browser *browserLogin) error {
 	var id session.ID
 	rand.Read(id[:]) // never fails
-	code, err := p.provider.codes.Seal(x.ctx(), oauth.CodeOf(a, id.String(), browser.String()), oauth.CodeLife)
+	code, err := p.provider.codes.Seal(x.ctx(), oauth.CodeOf(a, id.String(), browser.session.String(), browser.Account.Subject), oauth.CodeLife)
 	if err != nil {
 		return codesUnavailable(err)
 	}

@@ -136,6 +136,9 @@ func (p *public) exchangeCode(x *exchange, r *tokenRequest) (*tokenBody, error) 
 	if err != nil {
 		return nil, err
 	}
+	if who.Account.Subject != code.Subject { // or whoever writes to the store could log in as anybody
+		return nil, oauthRefusal(oauth.InvalidGrant, "The session is not that of the code.")
+	}
 	grant, err := p.provider.Sessions.Begin(x.ctx(), who, session.BeginRequest{
 		ID: id, Parent: parent, ClientID: r.client.ID, Scope: code.Scope, Audience: r.client.Audiences,
 		Address: browser.Address, UserAgent: browser.UserAgent, Proof: r.proof,

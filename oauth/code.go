@@ -10,6 +10,7 @@ const CodeLife = time.Minute
 type Code struct {
 	Session       string `json:"sid"`
 	Parent        string `json:"psid"` // the session of the browser
+	Subject       string `json:"sub"`  // whose session that is, by the token that the browser had
 	ClientID      string `json:"cid"`
 	RedirectURI   string `json:"uri"`
 	Challenge     string `json:"cc"`
@@ -19,9 +20,9 @@ type Code struct {
 }
 
 // CodeOf returns the code that answers an authorization request.
-func CodeOf(a *Authorization, session, parent string) Code {
+func CodeOf(a *Authorization, session, parent, subject string) Code {
 	return Code{
-		Session: session, Parent: parent, ClientID: a.Client.ID, RedirectURI: a.RedirectURI, Challenge: a.Challenge,
+		Session: session, Parent: parent, Subject: subject, ClientID: a.Client.ID, RedirectURI: a.RedirectURI, Challenge: a.Challenge,
 		Scope: a.Scope, Nonce: a.Nonce, KeyThumbprint: a.KeyThumbprint,
 	}
 }

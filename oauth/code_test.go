@@ -36,7 +36,7 @@ func TestCodeIsForOneClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code := oauth.CodeOf(a, "session", "browser")
+	code := oauth.CodeOf(a, "session", "browser", "sub-alice")
 	client, another := a.Client, registry(t).Client("till")
 	if err := code.Check(client, a.RedirectURI, verifier, challenge); err != nil {
 		t.Fatal(err)
