@@ -13,6 +13,7 @@ import (
 	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/identity/htpasswd"
 	"github.com/authd-project/authd/identity/sqlstore"
+	"github.com/authd-project/authd/internal/sqldb"
 )
 
 // UsersConfig says where the users are kept.
@@ -100,7 +101,7 @@ func (c *Config) validateUsers() error {
 			managed++
 		case "postgres":
 			managed++
-			if _, err := sqlstore.PostgresAddress(at); err != nil {
+			if _, err := sqldb.PostgresAddress(at); err != nil {
 				problems = append(problems, fmt.Errorf("users: %w", err))
 			}
 		case "htpasswd":
@@ -133,7 +134,7 @@ func (c *Config) whereUsers() string {
 		case "sqlite":
 			places = append(places, filepath.Join(c.Data, "users.db"))
 		case "postgres":
-			address, _ := sqlstore.PostgresAddress(at) // validated
+			address, _ := sqldb.PostgresAddress(at) // validated
 			places = append(places, "PostgreSQL at "+address)
 		case "htpasswd":
 			places = append(places, at+", read only")

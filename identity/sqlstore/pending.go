@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/authd-project/authd/identity"
+	"github.com/authd-project/authd/internal/sqldb"
 )
 
 var _ identity.Notes = (*Store)(nil)
@@ -17,7 +18,7 @@ func (s *Store) changeAndNote(ctx context.Context, doing string, now time.Time, 
 	if err != nil {
 		return identity.Account{}, err
 	}
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := sqldb.Bounded(ctx)
 	defer cancel()
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
@@ -51,7 +52,7 @@ func (s *Store) PendingEnds(ctx context.Context, subject string, limit int) ([]i
 	if !storable(subject) {
 		return nil, nil // nobody has it
 	}
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := sqldb.Bounded(ctx)
 	defer cancel()
 	notes, err := s.readNotes(ctx, subject, limit)
 	if err != nil {
@@ -95,7 +96,7 @@ func (s *Store) EndsDone(ctx context.Context, ids ...string) error {
 }
 
 func (s *Store) endDone(ctx context.Context, id string) error {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := sqldb.Bounded(ctx)
 	defer cancel()
 	if _, err := s.db.ExecContext(ctx, `DELETE FROM pending_ends WHERE id = $1`, id); err != nil {
 		return unavailable(ctx, "noting that sessions have ended", err)

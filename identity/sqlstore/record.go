@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/authd-project/authd/identity"
+	"github.com/authd-project/authd/internal/sqldb"
 )
 
 // columns are those of a record, in the order of record.fields.
@@ -60,7 +61,7 @@ func fromMicros(us int64) time.Time {
 
 // query runs a statement whose rows are records.
 func (s *Store) query(ctx context.Context, doing, query string, args ...any) ([]record, error) {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := sqldb.Bounded(ctx)
 	defer cancel()
 	records, err := read(ctx, s.db, query, args...)
 	if err != nil {

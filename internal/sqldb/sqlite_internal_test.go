@@ -1,4 +1,4 @@
-package sqlstore
+package sqldb
 
 import (
 	"context"
@@ -6,11 +6,12 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"testing/fstest"
 )
 
 func TestWhileLocked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "users.db")
-	file, err := openSQLite(path)
+	file, err := OpenSQLite(t.Context(), path, Schema{What: "users", Table: "migrations", Files: fstest.MapFS{}})
 	if err != nil {
 		t.Fatal(err)
 	}
