@@ -104,7 +104,8 @@ func (a *auditor) record(x *exchange) error {
 	if x.route.guarded && e.Username == "" {
 		e.Username, _ = x.pathParam("username")
 	}
-	return a.log.Record(x.ctx(), e)
+	// A request that failed has no time left, and one whose client has gone is recorded all the same. The log bounds itself.
+	return a.log.Record(context.WithoutCancel(x.ctx()), e)
 }
 
 // confirm records a success on which the answer depends, if the log is strict.

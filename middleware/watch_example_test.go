@@ -65,8 +65,8 @@ func ExampleWhileValid() {
 	// event: bye <nil>
 }
 
-// A websocket that is closed when the user logs out. Reading with the request's context is all there is to it; the close
-// frame says why.
+// A websocket that is closed when the user logs out. Reading and writing with the request's context is all there is to it;
+// here the close frame also says why.
 func ExampleWhileValid_websocket() {
 	issuer := middlewaretest.NewOffline("orders")
 	guard := issuer.Guard(middleware.Options{})
@@ -78,9 +78,10 @@ func ExampleWhileValid_websocket() {
 		defer conn.CloseNow()
 		stop := context.AfterFunc(r.Context(), func() { _ = conn.Close(websocket.StatusPolicyViolation, "log in again") })
 		defer stop()
+		ctx := context.WithoutCancel(r.Context()) // AfterFunc closes the connection, more politely
 		for {
-			kind, message, err := conn.Read(context.WithoutCancel(r.Context())) // AfterFunc closes it, more politely
-			if err != nil || conn.Write(r.Context(), kind, message) != nil {
+			kind, message, err := conn.Read(ctx)
+			if err != nil || conn.Write(ctx, kind, message) != nil {
 				return
 			}
 		}

@@ -41,7 +41,7 @@ type environment struct {
 // run is the program.
 func run(ctx context.Context, env environment) error {
 	root := newRootCommand(env)
-	root.SetArgs(env.args)
+	root.SetArgs(withIDs(env.args))
 	root.SetIn(env.stdin)
 	root.SetOut(env.stdout)
 	root.SetErr(env.stderr)

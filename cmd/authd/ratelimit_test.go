@@ -112,7 +112,7 @@ func TestBadRateLimitsAreAllReported(t *testing.T) {
 		t.Fatal("accepted")
 	}
 	for _, want := range []string{
-		`rate-limits "signup": no such route: want one of discovery`,
+		`rate-limits "signup": no such route: want one of authorize`,
 		`rate-limits me: given twice`,
 		`rate-limits me: rate limit "5 a minute"`,
 		`rate-limits "jwks": want NAME=`,

@@ -15,7 +15,7 @@ import (
 	"github.com/authd-project/authd/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.RedisDialing()) }
 
 // lease is short, and long enough that a busy machine does not lose it.
 const lease = time.Second

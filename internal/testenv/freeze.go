@@ -6,8 +6,17 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"testing"
 	"time"
 )
+
+// Freeze stops a process, which goes on at SIGCONT.
+func Freeze(t testing.TB, pid int) {
+	t.Helper()
+	if err := freeze(pid); err != nil {
+		t.Fatalf("freezing process %d: %v", pid, err)
+	}
+}
 
 // freeze stops a process and waits until it has: on a busy machine the signal alone leaves it time for an answer. One
 // that is frozen already stays so.

@@ -33,7 +33,7 @@ func TestVerifierFrozenPastItsBound(t *testing.T) {
 		if got := v.ask(name); got != "accepted" {
 			t.Fatalf("before: %s", got)
 		}
-		v.signal(syscall.SIGSTOP)
+		testenv.Freeze(t, v.cmd.Process.Pid)
 		e, _ := session(name)
 		add(t, a, e)
 		questions := strings.Repeat(name+"\nlive\n", 50)

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/authd-project/authd/internal/testenv"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/revocation/redisstore"
 )
@@ -33,7 +34,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, testenv.RedisDialing())
 }
 
 const (

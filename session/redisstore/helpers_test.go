@@ -15,7 +15,7 @@ import (
 	"github.com/authd-project/authd/session"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.RedisDialing()) }
 
 // testTimeout is generous, so that a busy machine is not taken for a broken server.
 const testTimeout = 10 * time.Second
