@@ -95,13 +95,12 @@ func (s *Set) rebuild(k Kind, floor int64) {
 	s.tables[k].Store(t)
 }
 
-// Hit returns on which axis the token with these claims is revoked, zero when on none. It allocates nothing.
+// Hit returns on which axis the token with these claims is revoked, zero when on none. It allocates nothing. Sessions and
+// tokens, of which there may be millions, are asked for first and looked at last.
 func (s *Set) Hit(c *Claims) Kind {
+	s.hint(Session, &c.Session)
+	s.hint(Token, &c.Token)
 	switch {
-	case s.find(Session, &c.Session) != 0:
-		return Session
-	case s.find(Token, &c.Token) != 0:
-		return Token
 	case s.find(Subject, &c.Subject).cuts(c.IssuedAt):
 		return Subject
 	case s.find(Client, &c.Client).cuts(c.IssuedAt):
@@ -110,6 +109,10 @@ func (s *Set) Hit(c *Claims) Kind {
 		return Key
 	case times(s.everything.Load()).cuts(c.IssuedAt):
 		return Everything
+	case s.find(Token, &c.Token) != 0:
+		return Token
+	case s.find(Session, &c.Session) != 0:
+		return Session
 	}
 	return 0
 }
@@ -139,6 +142,12 @@ func (s *Set) Entry(k Kind, id ID) (e Entry, held bool) {
 
 // LatestCutoff returns the latest cut-off of all that were ever in the set, in Unix seconds; zero when there was none.
 func (s *Set) LatestCutoff() int64 { return s.latest.Load() }
+
+func (s *Set) hint(k Kind, id *ID) {
+	if t := s.tables[k].Load(); t != nil {
+		t.hint(&s.seed, id)
+	}
+}
 
 func (s *Set) find(k Kind, id *ID) times {
 	if t := s.tables[k].Load(); t != nil {

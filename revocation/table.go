@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"sync/atomic"
+	"unsafe"
 )
 
 const (
@@ -14,11 +15,14 @@ const (
 	liveNum, liveDen = 13, 16
 	// group is how many slots share a word of tags. The smallest table is one group.
 	group = 8
+	// farTags is from how many words of tags on, 256 KiB of them, a table is not in the caches nearest to a core.
+	farTags = 1 << 15
 )
 
 // table is an open-addressed hash table from ID to times. Each slot has a tag, a byte of its key's hash, apart from it:
 // a lookup compares the tags of a group at once, and goes on to the next group while there is no empty slot in it. The
-// tags of a million entries fit a processor's cache where the slots do not, so that a miss rarely goes to memory.
+// tags of a million entries fit a processor's cache where the slots do not, so that a miss rarely goes to memory. In a group
+// each key has a home, the slot that it takes unless another was faster, so that tags and slot can be asked for at once.
 //
 // One writer at a time; readers need no lock and wait for nobody: a slot's key and times are written before its tag,
 // the key never changes, and a slot is never freed. What has expired goes when the table is rebuilt.
@@ -67,11 +71,20 @@ const (
 // tagOf returns the tag for a hash in each byte. It uses other bits than the choice of the group.
 func tagOf(h uint64) uint64 { return max(h>>56, 1) * lowBits }
 
+// home returns which slot of its group a hash is at home in, by other bits again.
+func home(h uint64) uint64 { return h >> 53 % group }
+
 // zeros has the high bit of each zero byte of w set, and perhaps of bytes above one.
 func zeros(w uint64) uint64 { return (w - lowBits) &^ w & highBits }
 
 // first returns which byte of a group the lowest bit in the outcome of zeros means. That one is exact.
 func first(zeros uint64) uint64 { return uint64(bits.TrailingZeros64(zeros)) / 8 }
+
+// emptyFrom returns the first empty slot of a group, beginning at one and going around; ok is false when there is none.
+func emptyFrom(start, tags uint64) (slot uint64, ok bool) {
+	empty := ^((tags&^highBits + ^uint64(highBits)) | tags | ^uint64(highBits)) // as zeros, but exact in each byte
+	return (start + first(bits.RotateLeft64(empty, -8*int(start)))) % group, empty != 0
+}
 
 // newTable returns an empty table for n entries.
 func newTable(n int) *table {
@@ -79,10 +92,29 @@ func newTable(n int) *table {
 	for n > size*liveNum/liveDen {
 		size *= 2
 	}
-	return &table{tags: make([]atomic.Uint64, size/group), slots: make([]slot, size)}
+	t := &table{tags: make([]atomic.Uint64, size/group), slots: make([]slot, size)}
+	t.inHugePages(false)
+	return t
+}
+
+func (t *table) inHugePages(filled bool) {
+	inHugePages(t.tags, filled)
+	inHugePages(t.slots, filled)
 }
 
 func (t *table) full() bool { return int(t.used.Load()) >= len(t.slots)*fullNum/fullDen }
+
+// hint asks for what find will look at, which is on its way from memory while the caller looks at something else.
+func (t *table) hint(seed *[2]uint64, id *ID) {
+	if len(t.tags) < farTags {
+		return
+	}
+	hi, lo := words(*id)
+	h := hash(*seed, hi, lo)
+	g := h & uint64(len(t.tags)-1)
+	prefetch(unsafe.Pointer(&t.tags[g])) //nolint:gosec // never read through
+	prefetch(unsafe.Pointer(&t.slots[g*group+home(h)]))
+}
 
 // find returns the times of the entry with this ID, zero when there is none.
 func (t *table) find(seed *[2]uint64, id *ID) times {
@@ -118,8 +150,7 @@ func (t *table) merge(h, hi, lo uint64, v times) (joined times, changed bool) {
 			s.times.Store(uint64(joined))
 			return joined, joined != old
 		}
-		if empty := zeros(tags); empty != 0 {
-			i := first(empty)
+		if i, ok := emptyFrom(home(h), tags); ok {
 			s := &t.slots[g*group+i]
 			s.hi.Store(hi)
 			s.lo.Store(lo)
@@ -152,5 +183,6 @@ func (t *table) rebuilt(seed [2]uint64, floor int64) *table {
 			next.merge(hash(seed, hi, lo), hi, lo, v)
 		}
 	}
+	next.inHugePages(true)
 	return next
 }

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package revocation
+
+func inHugePages[T any]([]T, bool) {}
