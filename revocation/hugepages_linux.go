@@ -17,7 +17,7 @@ const (
 // memory itself. It is a wish; a kernel that does not grant it only makes the table slower.
 func inHugePages[T any](s []T, filled bool) {
 	b := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(*new(T)))) //nolint:gosec // exactly s
-	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (hugePage - 1) //nolint:gosec // only its last bits
+	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (hugePage - 1)                         //nolint:gosec // only its last bits
 	if len(b) < skip+hugePage {
 		return
 	}
