@@ -112,7 +112,7 @@ func (t *table) hint(seed *[2]uint64, id *ID) {
 	hi, lo := words(*id)
 	h := hash(*seed, hi, lo)
 	g := h & uint64(len(t.tags)-1)
-	prefetch(unsafe.Pointer(&t.tags[g])) //nolint:gosec // never read through
+	prefetch(unsafe.Pointer(&t.tags[g]))                //nolint:gosec // never read through
 	prefetch(unsafe.Pointer(&t.slots[g*group+home(h)])) //nolint:gosec // likewise
 }
 
