@@ -53,10 +53,10 @@ type PublicConfig struct {
 	Mirror      RevocationMirror // required
 	// Feed serves GET /v1/revocations; see the package revocation/httpfeed. Required. It lifts the server's time limits
 	// from its streams itself; the context of its requests ends when the server drains.
+	Feed http.Handler
 	// DPoP checks the proofs of clients that bind their tokens to a key. By default used proofs are remembered in memory and
 	// no nonces are asked for.
 	DPoP *dpop.Verifier
-	Feed http.Handler
 	// StatusLists publishes the status of tokens under /v1/statuslists; nil where tokens have none.
 	StatusLists StatusLists
 	// Accounts lets /v1/me tell the user's present name; nil leaves the name out.
