@@ -85,6 +85,15 @@ func (p *public) checkProof(x *exchange, accessToken string) (*dpop.Proof, error
 	return p.cfg.DPoP.Check(x.ctx(), raw, p.proofRequest(x, accessToken))
 }
 
+// loginProof is sessionProof for a login whose tokens may be wanted in cookies: a page could not hash one that it cannot read.
+func (p *public) loginProof(x *exchange, cookies bool) (*session.Proof, error) {
+	proof, err := p.sessionProof(x)
+	if err == nil && proof != nil && cookies {
+		return nil, badFields(fieldError{Field: "cookie", Detail: "tokens that are bound to a key do not travel in cookies"})
+	}
+	return proof, err
+}
+
 // sessionProof returns the proof that came with a login or a refresh, nil if there is none.
 func (p *public) sessionProof(x *exchange) (*session.Proof, error) {
 	if len(x.Request().Header["Dpop"]) == 0 {

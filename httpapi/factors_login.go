@@ -85,12 +85,9 @@ func (p *public) loginFactor(x *exchange) error {
 // resumeLogin opens the state of a login. A session that is to be bound to a key needs a proof of that very key again.
 func (p *public) resumeLogin(x *exchange, text string, cookies bool) (loginState, session.BeginRequest, error) {
 	begin := session.BeginRequest{Address: x.RealIP(), UserAgent: x.Request().UserAgent()}
-	proof, err := p.sessionProof(x)
+	proof, err := p.loginProof(x, cookies)
 	if err != nil {
 		return loginState{}, begin, err
-	}
-	if proof != nil && cookies {
-		return loginState{}, begin, badFields(fieldError{Field: "cookie", Detail: "tokens that are bound to a key do not travel in cookies"})
 	}
 	st, err := p.factors.state(x.ctx(), text)
 	if err != nil {
@@ -271,12 +268,9 @@ func (p *public) finishPasskeyLogin(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	proof, err := p.sessionProof(x)
+	proof, err := p.loginProof(x, cookies)
 	if err != nil {
 		return err
-	}
-	if proof != nil && cookies {
-		return badFields(fieldError{Field: "cookie", Detail: "tokens that are bound to a key do not travel in cookies"})
 	}
 	grant, err := p.passkeyLogin(x, state, passkey, session.BeginRequest{
 		ClientID: clientID, Scope: scope, Address: x.RealIP(), UserAgent: x.Request().UserAgent(), Proof: proof,

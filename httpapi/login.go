@@ -36,12 +36,9 @@ func (p *public) login(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	proof, err := p.sessionProof(x)
+	proof, err := p.loginProof(x, cookies)
 	if err != nil {
 		return err
-	}
-	if proof != nil && cookies { // a page could not hash a token that it cannot read
-		return badFields(fieldError{Field: "cookie", Detail: "tokens that are bound to a key do not travel in cookies"})
 	}
 	grant, err := p.attempt(x, session.LoginRequest{
 		Username: username, Password: password, ClientID: clientID, Scope: scope,

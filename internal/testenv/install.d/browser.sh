@@ -5,11 +5,7 @@ set -eu
 
 font=/usr/share/fonts/truetype/roboto/unhinted # without any font, headless Chromium draws no text
 if ! command -v chromium >/dev/null || [ ! -d "$font" ]; then
-	as_root() {
-		if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
-	}
-	as_root apt-get update -qq
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-roboto-unhinted
+	"$(dirname "$0")/../debian.sh" chromium fonts-roboto-unhinted
 fi
 
 exec "$(dirname "$0")/../npm.sh" axe
