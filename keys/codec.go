@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/x509"
 	"encoding/json"
@@ -9,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/authd-project/authd/internal/schema"
 )
 
 // Codec turns a ring into the bytes that a store keeps, and back. Its methods may be called concurrently.
@@ -25,6 +28,9 @@ import (
 // seal to the format, the ring's epoch, the key's ID and its algorithm, so that no ciphertext can be put in another's
 // place. The states are not sealed: whoever can write to the store can restore an older document or stop a rotation, but
 // can neither learn a key nor bring in one of their own.
+//
+// A document of a later format is refused with [schema.ErrNewer]. A format can be read from the release before the one that
+// writes it, and names in "by" the release that wrote it: see docs/upgrades.md.
 type Codec struct {
 	seals *sealer // nil means that the ring is stored in the clear
 }
@@ -151,10 +157,13 @@ func readDocument(data []byte) (document, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields() // written by a later version; to drop a member that it relies on would be worse
 	if err := dec.Decode(&d); err != nil {
-		return d, err
+		return d, cmp.Or(tooNew(data), err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return d, errors.New("data after the document")
+	}
+	if err := tooNew(data); err != nil {
+		return d, err
 	}
 	if d.Format != formatVersion {
 		return d, fmt.Errorf("format %d is not known to this version", d.Format)
@@ -166,6 +175,18 @@ func readDocument(data []byte) (document, error) {
 		return d, errors.New("no epoch of a ring")
 	}
 	return d, nil
+}
+
+// tooNew returns [schema.ErrNewer] for a document of a later format.
+func tooNew(data []byte) error {
+	var said struct {
+		Format int    `json:"format"`
+		By     string `json:"by"`
+	}
+	if err := json.Unmarshal(data, &said); err != nil {
+		return nil //nolint:nilerr // it is no document at all
+	}
+	return schema.Stamp{Version: said.Format, Needs: said.Format, Release: said.By}.Admit(formatVersion, "")
 }
 
 func (c *Codec) openKey(d document, s storedKey) (Key, error) {

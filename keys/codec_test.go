@@ -5,12 +5,14 @@ import (
 	"crypto"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"os"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/authd-project/authd/internal/schema"
 	"github.com/authd-project/authd/keys"
 )
 
@@ -254,6 +256,25 @@ func TestCodecRefusesWhatWasTamperedWith(t *testing.T) {
 		if r, err := codec.Unmarshal(forged); err == nil {
 			t.Errorf("%s: accepted as %v", name, r)
 		}
+	}
+}
+
+// A ring of a later release is told from a broken one, whatever else it holds.
+func TestRingOfALaterRelease(t *testing.T) {
+	codec := keys.NewCodec()
+	for doc, by := range map[string]string{
+		`{"format": 2, "by": "1.9.0", "epoch": "k3x5", "rings": [{"new": true}]}`:                  "authd 1.9.0",
+		`{"format": 3, "epoch": "", "term": 1, "holder": "", "keys": [], "macs": [], "by": "2.0"}`: "authd 2.0",
+		`{"format": 2, "epoch": "", "term": 1, "holder": "", "keys": [], "macs": []}`:              "a newer authd",
+	} {
+		_, err := codec.Unmarshal([]byte(doc))
+		if !errors.Is(err, schema.ErrNewer) || !strings.Contains(err.Error(), "start "+by+", or the release before it") {
+			t.Errorf("%s: %v", doc, err)
+		}
+	}
+	_, err := codec.Unmarshal([]byte(`{"format": 1, "epoch": "", "term": 1, "holder": "", "keys": [], "macs": [], "extra": 1}`))
+	if err == nil || errors.Is(err, schema.ErrNewer) {
+		t.Errorf("a member too many: %v", err)
 	}
 }
 

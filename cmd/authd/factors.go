@@ -88,10 +88,10 @@ func (a *app) openFactors(ctx context.Context, issuer string) error {
 
 func (a *app) openFactorStore(ctx context.Context) (*sqlstore.Store, error) {
 	url := a.cfg.factorsURL()
+	c := sqlstore.Config{Release: buildVersion()}
 	if url == "" {
-		return sqlstore.OpenSQLite(ctx, filepath.Join(a.cfg.Data, "factors.db"), sqlstore.Config{})
+		return sqlstore.OpenSQLite(ctx, filepath.Join(a.cfg.Data, "factors.db"), c)
 	}
-	var c sqlstore.Config
 	if name := a.cfg.UsersPasswordFile; name != "" && url == a.cfg.usersURL() {
 		var err error
 		if c.Password, err = readOrMakeSecret(name, false); err != nil {

@@ -56,6 +56,9 @@ func (a *app) openRedis(ctx context.Context, file *boltfile.File) (stores, error
 	if err != nil {
 		return stores{}, err
 	}
+	if err := enterRedis(ctx, client); err != nil {
+		return stores{}, err
+	}
 	sessions, err := sessionredis.New(sessionredis.Config{
 		Client: client, Limits: a.cfg.sessionLimits(), KeepEnded: a.keepEnded(), Replicas: a.cfg.RedisReplicas, Logger: a.log,
 		Revoked: func() iter.Seq[session.ID] { return revokedSessions(a.mirror) },

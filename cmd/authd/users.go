@@ -241,7 +241,7 @@ func (a *app) openSQL(ctx context.Context, url string, hasher *identity.Hasher) 
 	if err != nil {
 		return nil, fmt.Errorf("password-blocklist: %w", err)
 	}
-	c := sqlstore.Config{Hasher: hasher, Rules: rules, Logger: a.log}
+	c := sqlstore.Config{Hasher: hasher, Rules: rules, Logger: a.log, Release: buildVersion()}
 	if url == "" {
 		return sqlstore.OpenSQLite(ctx, filepath.Join(a.cfg.Data, "users.db"), c)
 	}

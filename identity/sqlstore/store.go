@@ -16,11 +16,15 @@ import (
 	"github.com/authd-project/authd/internal/sqldb"
 )
 
-// ErrNewerSchema means that the database was last used by a newer authd; this one leaves it alone.
+// ErrNewerSchema means that the database was brought up to date by an authd that this one cannot work beside; it leaves the
+// database alone.
 var ErrNewerSchema = sqldb.ErrNewerSchema
 
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
+
+// needs is how many of the migrations the release before has: it goes on working beside this one.
+const needs = 3
 
 // Config configures a [Store].
 type Config struct {
@@ -32,6 +36,7 @@ type Config struct {
 	Logger *slog.Logger     // default: discard
 
 	Password string // of PostgreSQL; default: the URL's
+	Release  string // of this program, for others that find the database too new
 }
 
 // Store implements [identity.Directory] and [identity.Notes]. Its methods may be called concurrently.
@@ -95,6 +100,7 @@ func newStore(c Config) (*Store, error) {
 	}
 	s.schema = sqldb.Schema{
 		What: "user database", Table: "schema_migrations", Files: migrationFiles, Unavailable: identity.ErrUnavailable, Now: s.now,
+		Needs: needs, Release: c.Release,
 	}
 	return s, nil
 }

@@ -1,12 +1,16 @@
 package sqldb
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
 	"strings"
+
+	"github.com/authd-project/authd/internal/schema"
 )
 
 // migration is one step of a schema.
@@ -95,7 +99,28 @@ func migrate(ctx context.Context, db *sql.DB, d dialect, s Schema, steps []migra
 			return fmt.Errorf("recording migration %s: %w", step.name, err)
 		}
 	}
+	if err := putStamp(ctx, tx, s, len(steps)); err != nil {
+		return err
+	}
 	return tx.Commit()
+}
+
+// stampFormat is the name of version 0 in the table of migrations, which is no step: how many steps there were when it was
+// written, how many a program must know to use the database, and the release. It sorts before the names of steps.
+const stampFormat = "0000 version %d needs %d, by %s"
+
+func putStamp(ctx context.Context, tx *sql.Tx, s Schema, newest int) error {
+	needs := newest
+	if s.Needs > 0 {
+		needs = min(s.Needs, newest)
+	}
+	record := `INSERT INTO ` + s.Table + ` (version, name, applied_at) VALUES (0, $1, $2) ` + //nolint:gosec // likewise
+		`ON CONFLICT (version) DO UPDATE SET name = excluded.name, applied_at = excluded.applied_at`
+	name := fmt.Sprintf(stampFormat, newest, needs, cmp.Or(s.Release, "unknown"))
+	if _, err := tx.ExecContext(ctx, record, name, s.now().UnixMicro()); err != nil {
+		return fmt.Errorf("recording what the schema needs: %w", err)
+	}
+	return nil
 }
 
 // rowQuerier is a database or a transaction.
@@ -103,7 +128,25 @@ type rowQuerier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// version returns how many of the steps the database has.
+// stamp returns what the database says of its newest step. Where it says nothing, a program must know all of them.
+func stamp(ctx context.Context, db rowQuerier, s Schema, newest int) (schema.Stamp, error) {
+	unstamped := schema.Stamp{Version: newest, Needs: newest}
+	var name string
+	err := db.QueryRowContext(ctx, `SELECT name FROM `+s.Table+` WHERE version = 0`).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return unstamped, nil
+	}
+	if err != nil {
+		return schema.Stamp{}, fmt.Errorf("reading what the schema needs: %w", err)
+	}
+	var at schema.Stamp
+	if _, err := fmt.Sscanf(name, stampFormat, &at.Version, &at.Needs, &at.Release); err != nil || at.Version != newest {
+		return unstamped, nil //nolint:nilerr // of something else, so it says nothing of this step
+	}
+	return at, nil
+}
+
+// version returns how many of the steps the database has; all, where a newer authd has made more that do no harm.
 func version(ctx context.Context, db rowQuerier, d dialect, s Schema, steps []migration) (current int, err error) {
 	var migrated bool
 	if err := db.QueryRowContext(ctx, d.migrated, s.Table).Scan(&migrated); err != nil {
@@ -118,7 +161,18 @@ func version(ctx context.Context, db rowQuerier, d dialect, s Schema, steps []mi
 		return 0, fmt.Errorf("reading the schema version: %w", err)
 	}
 	if current > len(steps) {
-		return 0, fmt.Errorf("%w: version %d, this authd knows %d; use a newer authd", ErrNewerSchema, current, len(steps))
+		at, err := stamp(ctx, db, s, current)
+		if err != nil {
+			return 0, err
+		}
+		if err := at.Admit(len(steps), s.Release); err != nil {
+			return 0, err
+		}
+		current = len(steps)
+		own := `SELECT name FROM ` + s.Table + ` WHERE version = $1`
+		if err := db.QueryRowContext(ctx, own, current).Scan(&name); err != nil {
+			return 0, fmt.Errorf("reading the name of schema version %d: %w", current, err)
+		}
 	}
 	if current > 0 && name != steps[current-1].name {
 		return 0, fmt.Errorf("the table %s is not authd's: version %d is %q, want %q; "+

@@ -16,6 +16,8 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"github.com/authd-project/authd/internal/schema"
 )
 
 // Schema is what a store expects in its database.
@@ -25,13 +27,19 @@ type Schema struct {
 	// Files has the steps as migrations/NNNN_name.sql, from 0001 without gaps, or NNNN_name.DIALECT.sql where only one of the
 	// databases, sqlite or postgres, needs it. Once released, a file never changes.
 	Files fs.FS
+	// Needs is how many of the steps a program must know to go on working beside this one: those that the release before
+	// has. Default: all of them.
+	Needs int
+	// Release is the program's, for those that find the database too new.
+	Release string
 	// Unavailable is what failures of the database wrap: that it does not answer, or refuses the connection.
 	Unavailable error
 	Now         func() time.Time // of the times in the table; default time.Now
 }
 
-// ErrNewerSchema means that the database was last used by a newer authd; this one leaves it alone.
-var ErrNewerSchema = errors.New("the database has a newer schema")
+// ErrNewerSchema means that the database was brought up to date by an authd that this one cannot work beside; it leaves the
+// database alone.
+var ErrNewerSchema = schema.ErrNewer
 
 // AnswerTimeout is how long the database may take for one statement or transaction, the connection included. It is longer
 // than SQLite waits for a lock, which SQLite reports better.

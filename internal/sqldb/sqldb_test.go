@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -89,6 +90,41 @@ func TestMigrations(t *testing.T) {
 		} {
 			if _, err := try(schema("c_migrations", files)); err == nil {
 				t.Errorf("%s: no error", name)
+			}
+		}
+	})
+}
+
+// The release before goes on working on a database that the next one has brought up to date, and any older one refuses.
+func TestReleaseBefore(t *testing.T) {
+	everywhere(t, func(t *testing.T, open func(context.Context, sqldb.Schema) (*sql.DB, error)) {
+		release := func(n, needs int) error {
+			steps := map[string]string{}
+			for i := 1; i <= n; i++ {
+				steps[fmt.Sprintf("%04d_step", i)] = fmt.Sprintf("CREATE TABLE step%d (x INTEGER)", i)
+			}
+			s := schema("a_migrations", steps)
+			s.Needs, s.Release = needs, fmt.Sprintf("1.%d.0-rc.1", n)
+			db, err := open(t.Context(), s)
+			if err != nil {
+				return err
+			}
+			return db.Close()
+		}
+		for _, tt := range []struct {
+			steps, needs int
+			refused      string
+		}{
+			{2, 1, ""}, {1, 1, ""}, {2, 1, ""},
+			{4, 2, ""}, // two steps in a release
+			{2, 1, ""}, {4, 2, ""},
+			{1, 1, "authd 1.4.0-rc.1 has written it in version 4, and only an authd that knows version 2 may use it; this authd 1.1.0-rc.1 knows 1"},
+			{5, 0, ""}, // a step that nobody may work beside
+			{4, 2, "knows version 5"},
+		} {
+			err := release(tt.steps, tt.needs)
+			if tt.refused == "" && err != nil || tt.refused != "" && (!errors.Is(err, sqldb.ErrNewerSchema) || !strings.Contains(err.Error(), tt.refused)) {
+				t.Errorf("%d steps: %v, want %q", tt.steps, err, tt.refused)
 			}
 		}
 	})

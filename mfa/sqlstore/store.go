@@ -17,10 +17,14 @@ import (
 //go:embed migrations/*.sql
 var migrationFiles embed.FS
 
+// needs is how many of the migrations the release before has: it goes on working beside this one.
+const needs = 1
+
 // Config configures a [Store].
 type Config struct {
 	Now      func() time.Time // default time.Now
 	Password string           // of PostgreSQL; default: the URL's
+	Release  string           // of this program, for others that find the database too new
 }
 
 // Store implements [mfa.Store]. Its methods may be called concurrently.
@@ -68,6 +72,7 @@ func newStore(c Config, lock string) *Store {
 	}
 	return &Store{now: c.Now, lock: lock, schema: sqldb.Schema{
 		What: "factor database", Table: "factor_migrations", Files: migrationFiles, Unavailable: mfa.ErrUnavailable, Now: c.Now,
+		Needs: needs, Release: c.Release,
 	}}
 }
 
