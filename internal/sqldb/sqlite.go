@@ -36,7 +36,7 @@ func sqliteDialect() dialect {
 }
 
 // OpenSQLite opens or creates the file with mode 0600, and its folder with mode 0700, and brings the schema up to date.
-// Several processes may use a file at once.
+// Several processes may use a file at once. A damaged file gives ErrDamaged.
 func OpenSQLite(ctx context.Context, path string, s Schema) (*sql.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("creating the folder of %s: %w", path, err)
@@ -51,6 +51,9 @@ func OpenSQLite(ctx context.Context, path string, s Schema) (*sql.DB, error) {
 	db.SetMaxOpenConns(sqliteConnections)
 	db.SetMaxIdleConns(sqliteConnections)
 	if err := upgrade(ctx, db, sqliteDialect(), s); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the %s %s: %w", s.What, path, damaged(err)), db.Close())
+	}
+	if err := verifySQLite(ctx, db); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the %s %s: %w", s.What, path, err), db.Close())
 	}
 	return db, nil
