@@ -15,7 +15,7 @@ import (
 const secretSize = 32
 
 // readOrMakeSecret returns the text of a secret file, and makes the file with 32 random bytes in base64url when create is
-// set and it does not exist. A file that others may read is refused: it is a secret no longer.
+// set and it does not exist. A file that others may read is refused: it is a secret no longer (see [openToOthers]).
 func readOrMakeSecret(name string, create bool) (string, error) {
 	info, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) && create {
@@ -24,7 +24,7 @@ func readOrMakeSecret(name string, create bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	if openToOthers(info.Mode().Perm(), owner(info), os.Geteuid()) {
 		return "", fmt.Errorf("%s is open to others (mode %04o); run: chmod 600 %s", name, info.Mode().Perm(), name)
 	}
 	data, err := os.ReadFile(name)
@@ -36,6 +36,18 @@ func readOrMakeSecret(name string, create bool) (string, error) {
 		return "", fmt.Errorf("%s is empty", name)
 	}
 	return text, nil
+}
+
+// openToOthers tells whether somebody else than authd may use a secret file that the user owner has with the given mode,
+// where authd is the user self. The group may read what root owns, unless authd is root: so an administrator hands a
+// secret to a service that cannot change it, and so Kubernetes mounts Secrets for a pod with an fsGroup (root, mode 0440).
+// PostgreSQL has the same rule for its TLS key.
+func openToOthers(mode fs.FileMode, owner, self int) bool {
+	const root = 0
+	if owner == root && self != root {
+		return mode&0o037 != 0
+	}
+	return mode&0o077 != 0
 }
 
 func makeSecret(name string) (string, error) {
