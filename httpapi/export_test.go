@@ -39,3 +39,6 @@ func (s *Server) Routes() []string {
 
 // HeaderValue is what forward authentication makes of a claim.
 func HeaderValue(s string) string { return headerValue(s) }
+
+// Refuse lets nobody connect to a port any more that is open.
+var Refuse = refuse

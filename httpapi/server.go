@@ -22,6 +22,8 @@ type Limits struct {
 	IdleTimeout   time.Duration // between requests of a connection; default 2 min
 	// Drain is how long running requests may take once the server stops. Default 10 s.
 	Drain time.Duration
+	// Linger is how long the server goes on after it was told to stop, each answer closing its connection. Default 0.
+	Linger time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
@@ -60,13 +62,21 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.site.echo.ServeHTTP(w, r)
 }
 
-// Serve answers connections of l until ctx ends. Then it accepts no more, ends the streams, lets the other requests
-// finish for Limits.Drain, cuts off the rest, and returns nil, or an error when requests had to be cut off. It closes l.
+// Serve answers connections of l until ctx ends, and for Limits.Linger after that. Then it accepts no more, ends the
+// streams, lets the other requests finish for Limits.Drain, cuts off the rest, and returns nil, or an error when requests
+// had to be cut off. It closes l.
+//
+// No request is lost if within Limits.Linger its sender either notices that it should send none, or closes connections that
+// it does not use. For a connection that is refused or closed in an answer leaves no doubt whether a request was
+// heard, and one that the server closes at its own time does. On Linux that needs a listener without Multipath TCP, which
+// [net.ListenConfig] uses unless told otherwise.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	requests, cut := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), drainKey{}, ctx))
+	drain, startDraining := context.WithCancel(context.WithoutCancel(ctx))
+	defer startDraining()
+	requests, cut := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), drainKey{}, drain))
 	defer cut()
 	hs := &http.Server{
-		Handler:           s,
+		Handler:           closing(ctx, s),
 		ReadHeaderTimeout: s.limits.HeaderTimeout,
 		ReadTimeout:       s.limits.ReadTimeout,
 		WriteTimeout:      s.limits.WriteTimeout,
@@ -82,6 +92,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("serving %s: %w", l.Addr(), err)
 	case <-ctx.Done():
 	}
+	if err := s.linger(l, served); err != nil {
+		return err
+	}
+	startDraining()
 	err := s.drain(hs, cut)
 	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
 		err = errors.Join(err, serveErr)
@@ -90,6 +104,41 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return fmt.Errorf("stopping %s: %w", l.Addr(), err)
 	}
 	return nil
+}
+
+// closing has each answer close its connection once ctx has ended, so that the next request finds another server.
+func closing(ctx context.Context, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ctx.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// settle is how long connections get to be accepted that were being made when the port stopped taking new ones: longer
+// than a packet travels there and back.
+const settle = 200 * time.Millisecond
+
+// linger goes on for Limits.Linger, and then lets nobody connect any more.
+func (s *Server) linger(l net.Listener, served <-chan error) error {
+	if s.limits.Linger <= 0 {
+		return nil
+	}
+	if err := goOn(l, served, s.limits.Linger); err != nil {
+		return err
+	}
+	refuse(l)
+	return goOn(l, served, settle)
+}
+
+func goOn(l net.Listener, served <-chan error, d time.Duration) error {
+	select {
+	case err := <-served:
+		return fmt.Errorf("serving %s: %w", l.Addr(), err)
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // drain waits for the running requests; those that outlast the limit lose their context and their connection.
