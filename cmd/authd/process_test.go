@@ -49,10 +49,14 @@ type process struct {
 	err  error         // how, once done is closed
 }
 
-// startProcess runs a built program and returns once a line of its output matches ready.
+// startProcess runs a built program, or that at an absolute path, and returns once a line of its output matches ready.
 func startProcess(t *testing.T, ready *regexp.Regexp, name string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(filepath.Join(bin, name), args...), out: &output{}, done: make(chan struct{})}
+	path := name
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(bin, name)
+	}
+	p := &process{cmd: exec.Command(path, args...), out: &output{}, done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1", "HOME="+t.TempDir())
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	seen := p.out.await(ready)
@@ -146,8 +150,14 @@ type server struct {
 // serve starts authd on free ports with its data in the folder data.
 func serve(t *testing.T, data string, args ...string) *server {
 	t.Helper()
+	return serveWith(t, "authd", data, args...)
+}
+
+// serveWith is serve with a program as startProcess knows them.
+func serveWith(t *testing.T, program, data string, args ...string) *server {
+	t.Helper()
 	args = append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}, args...)
-	p := startProcess(t, regexp.MustCompile(`(?m)^ready\b`), "authd", args...)
+	p := startProcess(t, regexp.MustCompile(`(?m)^ready\b`), program, args...)
 	return &server{
 		process: p,
 		URL:     p.out.find(t, `public API\s+(http://\S+)`),
