@@ -55,6 +55,7 @@ type AdminConfig struct {
 	// Checks decide about /readyz; none means ready.
 	Checks []Check
 
+	Tracing        Tracing
 	TrustedProxies []netip.Prefix // as for the public listener
 	Limits         Limits
 	Metrics        *Metrics
@@ -83,6 +84,7 @@ func NewAdmin(c AdminConfig) (*Server, error) {
 	}
 	base, err := newSite(siteConfig{
 		name: "admin", log: c.Log, metrics: c.Metrics, now: c.Now, trusted: c.TrustedProxies, audit: newAuditor(c.Audit, false, nil),
+		tracing: c.Tracing,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("admin listener: %w", err)
@@ -139,10 +141,10 @@ func (a *admin) openRoutes() []*route {
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelError),
 	})
 	return []*route{
-		{method: http.MethodGet, path: "/livez", handle: a.live, quiet: true},
-		{method: http.MethodGet, path: "/readyz", handle: a.ready, quiet: true},
+		{method: http.MethodGet, path: "/livez", handle: a.live, quiet: true, probe: true},
+		{method: http.MethodGet, path: "/readyz", handle: a.ready, quiet: true, probe: true},
 		{method: http.MethodGet, path: "/leader", handle: a.leader, quiet: true},
-		{method: http.MethodGet, path: "/metrics", quiet: true, handle: func(x *exchange) error {
+		{method: http.MethodGet, path: "/metrics", quiet: true, probe: true, handle: func(x *exchange) error {
 			metrics.ServeHTTP(x.Response(), x.Request())
 			return nil
 		}},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // exchange is one request and its answer, as handlers see them, with what the log will say about it.
@@ -17,6 +18,8 @@ type exchange struct {
 	subject   string // of the token or account the request is about, when known
 	session   string // likewise
 	err       error  // why the request failed; for the log only
+
+	span trace.Span // nil where requests are not traced
 
 	happening *happening // what the audit log will say; nil for what changes nothing
 }

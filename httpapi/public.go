@@ -79,6 +79,8 @@ type PublicConfig struct {
 	Names       UserNames
 	// SSF tells clients of what is recorded; nil tells nobody.
 	SSF SharedSignals
+	// Tracing makes spans; by default none.
+	Tracing Tracing
 
 	// TrustedProxies may name the client's address in X-Forwarded-For, and the request in X-Request-Id. By default the
 	// address is the connection's and the identifier is made here.
@@ -124,7 +126,7 @@ func NewPublic(c PublicConfig) (*Server, error) {
 	}
 	base, err := newSite(siteConfig{
 		name: "public", log: c.Log, metrics: c.Metrics, now: c.Now, trusted: c.TrustedProxies,
-		audit: newAuditor(c.Audit, c.AuditStrict, c.Names),
+		audit: newAuditor(c.Audit, c.AuditStrict, c.Names), tracing: c.Tracing,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("public listener: %w", err)

@@ -23,6 +23,9 @@ func (s *site) record(x *exchange, took time.Duration) {
 	if status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
+	if x.span != nil {
+		defer x.endSpan(status)
+	}
 	if !s.log.Enabled(x.ctx(), level) {
 		return
 	}

@@ -27,6 +27,7 @@ type route struct {
 	oauth   bool // errors take the form of RFC 6749 instead of problem details
 	changes bool // changes something: bounded in time, and goes on when the client leaves
 	quiet   bool // machines ask it all the time: successes are logged at debug level only
+	probe   bool // asked every few seconds by what watches the process: not traced
 	noHead  bool // answers GET but not HEAD
 	// anyOrigin lets what other origins send come to the handler: it goes by no cookie, or decides itself.
 	anyOrigin bool

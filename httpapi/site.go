@@ -32,6 +32,7 @@ type site struct {
 	now     func() time.Time
 	trusted []netip.Prefix
 	audit   auditor
+	tracing Tracing
 
 	noStore, noSniff []string        // values of headers, shared by all answers
 	shared           map[string]bool // paths whose answers any origin may read
@@ -44,11 +45,12 @@ type siteConfig struct {
 	now     func() time.Time
 	trusted []netip.Prefix
 	audit   auditor
+	tracing Tracing
 }
 
 func newSite(c siteConfig) (*site, error) {
 	s := &site{
-		name: c.name, echo: echo.New(), log: c.log, metrics: c.metrics, now: c.now, trusted: c.trusted, audit: c.audit,
+		name: c.name, echo: echo.New(), log: c.log, metrics: c.metrics, now: c.now, trusted: c.trusted, audit: c.audit, tracing: c.tracing,
 		noStore: []string{"no-store"}, noSniff: []string{"nosniff"},
 	}
 	if s.log == nil {
@@ -110,6 +112,9 @@ func (s *site) answer(c echo.Context, r *route) {
 	h[echo.HeaderXContentTypeOptions] = s.noSniff
 	if s.shared != nil {
 		s.share(x)
+	}
+	if s.tracing.Tracer != nil && !r.probe {
+		s.tracing.begin(s, x)
 	}
 	if err := s.recovered(x); err != nil {
 		s.fail(x, r.spelt(err))

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"sync"
@@ -31,7 +32,7 @@ func TestFloodStaysWithinMemory(t *testing.T) {
 		wg         sync.WaitGroup
 		h          *Hasher
 		start      = make(chan struct{})
-		observe    = func(HashEvent) {
+		observe    = func(context.Context, HashEvent) {
 			mu.Lock()
 			defer mu.Unlock()
 			peak, most = max(peak, heap()), max(most, h.Stats().Running)

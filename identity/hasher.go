@@ -29,9 +29,9 @@ type HasherConfig struct {
 	Wait time.Duration
 	// Rand is the source of salts; default crypto/rand.
 	Rand io.Reader
-	// OnHash, if not nil, is told of each hash computed, for metrics. It is called on the caller's goroutine, while
-	// the slot is held, and must not block.
-	OnHash func(HashEvent)
+	// OnHash, if not nil, is told of each hash computed, for metrics and traces. It is called on the caller's goroutine and
+	// with the caller's context, while the slot is held, and must not block.
+	OnHash func(context.Context, HashEvent)
 }
 
 // HashEvent is one hash computed, whatever came of it.
@@ -55,7 +55,7 @@ type Hasher struct {
 	params Params
 	pool   pool
 	rand   io.Reader
-	onHash func(HashEvent)
+	onHash func(context.Context, HashEvent)
 	idle   storedHash // what is computed where there is no hash to check
 }
 
@@ -83,7 +83,7 @@ func NewHasher(c HasherConfig) (*Hasher, error) {
 		c.Rand = rand.Reader
 	}
 	if c.OnHash == nil {
-		c.OnHash = func(HashEvent) {}
+		c.OnHash = func(context.Context, HashEvent) {}
 	}
 	return &Hasher{
 		params: c.Params,
@@ -176,7 +176,7 @@ func (h *Hasher) run(ctx context.Context, s storedHash, compute func()) error {
 	if s.bcrypt != nil {
 		event.Scheme, event.Params, event.Cost = "bcrypt", Params{}, s.bcryptCost
 	}
-	h.onHash(event)
+	h.onHash(ctx, event)
 	return nil
 }
 

@@ -109,7 +109,7 @@ func TestHasherNormalizes(t *testing.T) {
 }
 
 func TestHashRefuses(t *testing.T) {
-	h := newHasher(t, HasherConfig{Params: cheap, OnHash: func(HashEvent) { t.Error("a hash was computed") }})
+	h := newHasher(t, HasherConfig{Params: cheap, OnHash: func(context.Context, HashEvent) { t.Error("a hash was computed") }})
 	for name, password := range map[string]string{
 		"empty":      "",
 		"too long":   strings.Repeat("x", MaxPasswordBytes+1),
@@ -141,7 +141,7 @@ func TestHashIsSalted(t *testing.T) {
 // Whatever is asked, one hash is computed, at the cost of the stored one.
 func TestVerifyComputesOneHash(t *testing.T) {
 	var events []HashEvent
-	h := newHasher(t, HasherConfig{Params: cheap, OnHash: func(e HashEvent) { events = append(events, e) }})
+	h := newHasher(t, HasherConfig{Params: cheap, OnHash: func(_ context.Context, e HashEvent) { events = append(events, e) }})
 	own := mustHash(t, h, "password")
 	dearer := Params{Memory: 256, Time: 2, Threads: 1}
 	for name, c := range map[string]struct {
@@ -197,7 +197,7 @@ func TestOutdated(t *testing.T) {
 func TestHasherIsBusy(t *testing.T) {
 	held, release := make(chan struct{}), make(chan struct{})
 	h := newHasher(t, HasherConfig{Params: cheap, Concurrency: 1, Queue: 1, Wait: time.Nanosecond,
-		OnHash: func(HashEvent) { held <- struct{}{}; <-release }})
+		OnHash: func(context.Context, HashEvent) { held <- struct{}{}; <-release }})
 	first := make(chan error)
 	go func() { _, err := h.Hash(context.Background(), "password"); first <- err }()
 	<-held

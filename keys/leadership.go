@@ -46,7 +46,7 @@ func (l *leadership) run(ctx context.Context) error {
 			continue
 		case <-timer.C:
 		}
-		err := l.advance(ctx)
+		err := l.r.cfg.Pass(ctx, l.advance)
 		switch {
 		case err == nil:
 			failures = 0
@@ -82,7 +82,7 @@ func (l *leadership) advance(ctx context.Context) error {
 		if err := l.write(ctx, version, next); err != nil {
 			return err
 		}
-		l.log.Info("key ring changed", "step", step.String())
+		l.log.InfoContext(ctx, "key ring changed", "step", step.String())
 		if step.Action == Activate && !step.MAC {
 			l.tellMissing(ctx, now, ring, step.KeyID)
 		}

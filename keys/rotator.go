@@ -42,9 +42,12 @@ type RotatorConfig struct {
 	Revoked RevokedKeys
 	// Reports is what the verifiers say they hold; required if the policy has a PublishAheadLeast.
 	Reports Reports
-	View    *View            // may be nil; tells of the ring while its store is out of reach
-	Now     func() time.Time // nil means time.Now
-	Log     *slog.Logger     // nil discards
+	View    *View // may be nil; tells of the ring while its store is out of reach
+	// Pass, if not nil, is called for each pass of the leader over the ring, and for its claim. It calls work once, with
+	// ctx or one derived from it, which then reaches the Store, and returns what work does.
+	Pass func(ctx context.Context, work func(context.Context) error) error
+	Now  func() time.Time // nil means time.Now
+	Log  *slog.Logger     // nil discards
 }
 
 // Rotator changes the ring, while its process leads. Methods may be called concurrently.
@@ -66,6 +69,9 @@ func NewRotator(cfg RotatorConfig) (*Rotator, error) {
 	}
 	if cfg.Policy.PublishAheadLeast > 0 && cfg.Reports == nil {
 		return nil, errors.New("key rotator: Reports are required with publish-ahead-least")
+	}
+	if cfg.Pass == nil {
+		cfg.Pass = func(ctx context.Context, work func(context.Context) error) error { return work(ctx) }
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -131,7 +137,12 @@ func (r *Rotator) claim(ctx context.Context) (Term, error) {
 func (r *Rotator) claimOnce(ctx context.Context) (Term, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	return r.cfg.Store.Claim(ctx, r.cfg.Holder)
+	var term Term
+	err := r.cfg.Pass(ctx, func(ctx context.Context) (err error) {
+		term, err = r.cfg.Store.Claim(ctx, r.cfg.Holder)
+		return err
+	})
+	return term, err
 }
 
 func (r *Rotator) setLead(l *leadership) {

@@ -31,8 +31,10 @@ type Config struct {
 	Store     Store
 	PushHosts []string // host, or host:port, where events may be pushed; none by default, as that makes authd send requests
 	TLS       *tls.Config
-	Now       func() time.Time
-	Log       *slog.Logger
+	// Around returns what makes the requests, given what does by default; for traces. Default: that.
+	Around func(http.RoundTripper) http.RoundTripper
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // Transmitter tells receivers what is in the audit log. Methods may be called concurrently. Only one transmitter may use a
@@ -66,11 +68,17 @@ func New(ctx context.Context, cfg Config) (*Transmitter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("shared signals: reading the streams: %w", err)
 	}
+	var transport http.RoundTripper = &http.Transport{
+		TLSClientConfig: cfg.TLS, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true,
+	}
+	if cfg.Around != nil {
+		transport = cfg.Around(transport)
+	}
 	t := &Transmitter{
 		cfg: cfg, profile: profile, streams: make(map[string]Stream), changed: make(chan struct{}),
 		client: &http.Client{
 			Timeout:       pushTimeout,
-			Transport:     &http.Transport{TLSClientConfig: cfg.TLS, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true},
+			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}

@@ -41,8 +41,10 @@ type Config struct {
 	// Timeout bounds one request. Default 10 s.
 	Timeout time.Duration
 	TLS     *tls.Config // default: the system's authorities
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Around returns what makes the requests, given what does by default; for traces. Default: that.
+	Around func(http.RoundTripper) http.RoundTripper
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // Webhook is an audit sink. Methods may be called concurrently.
@@ -89,11 +91,17 @@ func Open(cfg Config) (*Webhook, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	var transport http.RoundTripper = &http.Transport{
+		TLSClientConfig: cfg.TLS, MaxIdleConns: 1, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true,
+	}
+	if cfg.Around != nil {
+		transport = cfg.Around(transport)
+	}
 	w := &Webhook{
 		cfg: cfg, spool: spool{file: cfg.Spool, name: []byte(cfg.URL)}, wake: make(chan struct{}, 1),
 		client: &http.Client{
 			Timeout:   cfg.Timeout,
-			Transport: &http.Transport{TLSClientConfig: cfg.TLS, MaxIdleConns: 1, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true},
+			Transport: transport,
 			// Whoever answers in the receiver's place must not send the events elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

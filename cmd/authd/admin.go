@@ -70,7 +70,7 @@ func withAdmin(ctx context.Context, cfg Config, env environment, do func(context
 
 // offline opens the data folder and asks its admin API within this process while do runs.
 func offline(ctx context.Context, cfg Config, env environment, do func(context.Context, *adminclient.Client) error) (err error) {
-	cfg.LogFormat, cfg.LogLevel = "text", "warn"
+	cfg.LogFormat, cfg.LogLevel, cfg.OTLPEndpoint = "text", "warn", ""
 	a, err := newApp(ctx, cfg, cfg.issuerAt(cfg.Listen), newLogger(cfg, env.stderr))
 	if errors.Is(err, boltfile.ErrLocked) {
 		return fmt.Errorf("an authd runs on %s, but its admin API is not on %s; set admin-listen: %w",

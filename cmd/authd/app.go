@@ -19,6 +19,7 @@ import (
 	"github.com/authd-project/authd/httpapi"
 	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/internal/boltfile"
+	"github.com/authd-project/authd/internal/tracing"
 	"github.com/authd-project/authd/keys"
 	"github.com/authd-project/authd/mfa"
 	"github.com/authd-project/authd/revocation"
@@ -39,6 +40,7 @@ type app struct {
 	signals       httpapi.SharedSignals // nil where nobody is told
 	identity      string                // names this process
 	tokenLife     time.Duration         // the longest life of any token still alive, whoever issued it
+	traces        *tracing.Tracer       // nil for none
 	registry      *prometheus.Registry
 	metrics       *httpapi.Metrics
 	connections   *connections
@@ -62,15 +64,20 @@ type app struct {
 
 // newApp opens the stores and wires the parts. issuer is the URL under which clients reach the public API.
 func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_ *app, err error) {
+	log = slog.New(cfg.tracedLog(log.Handler()))
 	a := &app{
-		cfg: cfg, log: log, registry: prometheus.NewRegistry(), connections: &connections{cfg: cfg.ConnectionConfig, log: log},
+		cfg: cfg, log: log, identity: processIdentity(), registry: prometheus.NewRegistry(), connections: &connections{cfg: cfg.ConnectionConfig, log: log},
 	}
-	a.closers = append(a.closers, a.connections.close)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
 		}
 	}()
+	if err := a.openTraces(ctx); err != nil {
+		return nil, err
+	}
+	a.connections.traces = a.traces
+	a.closers = append(a.closers, a.connections.close)
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if a.metrics, err = httpapi.NewMetrics(a.registry); err != nil {
 		return nil, err
@@ -146,9 +153,9 @@ func (a *app) openSessions(issuer string, st stores, status token.StatusAllocato
 		return nil, err
 	}
 	return session.NewService(session.ServiceConfig{
-		Store: st.sessions, Accounts: a.users, Tokens: issuerOf, MACKeys: a.view, Revocations: st.revocations, Mirror: a.mirror,
+		Store: st.sessions, Accounts: a.users, Tokens: a.tracedTokens(issuerOf), MACKeys: a.view, Revocations: st.revocations, Mirror: a.mirror,
 		Limits: a.cfg.sessionLimits(), AccessTTL: a.tokenLife, Leeway: a.cfg.Leeway, Logger: a.log,
-		Ended: auditedEnds{a.audit},
+		Ended: auditedEnds{a.tracedAudit()},
 	})
 }
 
@@ -175,12 +182,12 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 	config := httpapi.PublicConfig{
 		Pages: pages, ReturnTo: a.cfg.ReturnTo, Passwords: a.passwords(sessions), OAuth: a.oauthProvider(issuer, sessions),
 		Issuer: issuer, Algorithms: token.Algorithms(), Clients: clients, Scopes: a.cfg.Scopes, RefreshLife: a.cfg.SessionIdle,
-		RateLimits: a.limits.routes, Logins: a.limits.logins, DPoP: proofs,
-		Sessions: sessions, Verifier: verifier, Keys: a.view, Revocations: revocations, Mirror: a.mirror,
+		RateLimits: a.tracedLimits(), Logins: a.tracedLogins(), DPoP: proofs,
+		Sessions: sessions, Verifier: a.tracedVerifier(verifier), Keys: a.view, Revocations: revocations, Mirror: a.mirror,
 		Feed:        httpfeed.NewHandler(a.feedConfig()),
 		StatusLists: a.statusLists,
 		Factors:     a.factorConfig(sessions),
-		Audit:       a.audit, AuditStrict: a.cfg.AuditStrict, Names: a.users, SSF: a.signals,
+		Audit:       a.tracedAudit(), Tracing: a.requestTraces(), AuditStrict: a.cfg.AuditStrict, Names: a.users, SSF: a.signals,
 		Accounts: a.users, TrustedProxies: proxies, Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Connections: a.cfg.MaxConnections, Drain: a.cfg.DrainTimeout},
 	}
@@ -207,7 +214,7 @@ func (a *app) openAdmin(sessions *session.Service, verifier *token.Verifier, rev
 		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
 		Users:       a.users, Sessions: sessions, Logins: a.limits.logins, Ends: a.ends, Revocations: revocations, Mirror: a.mirror,
 		Ring: a.view, Tokens: verifier, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway, Factors: a.factors,
-		Console: a.console, Audit: a.audit, Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
+		Console: a.console, Audit: a.tracedAudit(), Tracing: a.requestTraces(), Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Drain: a.cfg.DrainTimeout},
 	})
 	return err

@@ -151,7 +151,7 @@ func (a *app) openWebhooks(file *boltfile.File) (targets []audit.Target, err err
 		if err != nil {
 			return nil, err
 		}
-		hook, err := webhook.Open(webhook.Config{URL: url, Secret: []byte(secret), Spool: file, Log: a.log})
+		hook, err := webhook.Open(webhook.Config{URL: url, Secret: []byte(secret), Spool: file, Around: a.tracedRequests("audit"), Log: a.log})
 		if err != nil {
 			return nil, err
 		}
@@ -226,7 +226,7 @@ func (a *app) recordTransitions(ctx context.Context, seen *transitions) {
 }
 
 // auditedEnds records the sessions that end, whatever ends them.
-type auditedEnds struct{ log *audit.Log }
+type auditedEnds struct{ log auditRecorder }
 
 // Ended implements [session.Observer].
 func (e auditedEnds) Ended(ctx context.Context, by session.EndedBy, ended ...session.Session) {

@@ -36,6 +36,7 @@ type Config struct {
 	SSFConfig
 	PasswordConfig
 	ConsoleConfig
+	TraceConfig
 
 	Listen, AdminListen string
 	Issuer              string
@@ -127,6 +128,7 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	c.SSFConfig.bind(fs)
 	c.PasswordConfig.bind(fs)
 	c.ConsoleConfig.bind(fs)
+	c.TraceConfig.bind(fs)
 }
 
 // defaultData follows the XDG base directory specification, so that every command finds the same folder.
@@ -194,6 +196,7 @@ func (c *Config) Validate() error {
 		c.DPoPConfig.validate(),
 		c.OAuthConfig.validate(c.Pages),
 		c.PagesConfig.validate(),
+		c.TraceConfig.validate(),
 		require(c.HashPool >= 0, "hash-pool %d: must not be negative", c.HashPool),
 		require(c.MaxConnections > 0, "max-connections %d: must be above 0", c.MaxConnections),
 		require(c.DrainTimeout > 0, "drain-timeout %v: must be above 0", c.DrainTimeout),

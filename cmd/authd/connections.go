@@ -11,6 +11,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/authd-project/authd/internal/redisurl"
+	"github.com/authd-project/authd/internal/tracing"
 )
 
 // connections are the clients of the servers that the settings name. Each is made when first asked for, and shared by
@@ -18,6 +19,7 @@ import (
 type connections struct {
 	cfg     ConnectionConfig
 	log     *slog.Logger
+	traces  *tracing.Tracer // nil for none
 	closers []func() error
 
 	redisOptions *redis.UniversalOptions
@@ -34,7 +36,7 @@ func (c *connections) redis() (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.redisShared = redis.NewUniversalClient(options)
+	c.redisShared = c.traceRedis(redis.NewUniversalClient(options))
 	c.closers = append(c.closers, c.redisShared.Close)
 	return c.redisShared, nil
 }

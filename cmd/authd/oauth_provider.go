@@ -34,7 +34,7 @@ func (a *app) openOAuthClients(ctx context.Context, issuer string, file *boltfil
 	}
 	sender, err := backchannel.NewSender(backchannel.Config{
 		Sessions: st.sessions, Limits: a.cfg.sessionLimits(), Outbox: outbox, Tokens: logoutTokens{issuer, a.view},
-		Clients: a.oauthClients, Log: a.log,
+		Clients: a.oauthClients, Around: a.tracedRequests("backchannel"), Log: a.log,
 	})
 	if err != nil {
 		return st, err

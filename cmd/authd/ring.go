@@ -43,16 +43,15 @@ func (a *app) startPolicy(ctx context.Context, file *boltfile.File) (keys.Policy
 // openKeys follows the key ring, and makes this process a candidate for its keeper.
 func (a *app) openKeys(policy keys.Policy, revocations revocation.Store) (err error) {
 	revoked := newRevokedKeys(a.mirror)
-	if a.view, err = keys.NewView(keys.ViewConfig{Store: a.ring, Policy: policy, Revoked: revoked, Log: a.log}); err != nil {
+	published, kept, pass := a.tracedRing()
+	if a.view, err = keys.NewView(keys.ViewConfig{Store: published, Policy: policy, Revoked: revoked, Log: a.log}); err != nil {
 		return err
 	}
 	if err := a.openReports(policy); err != nil {
 		return err
 	}
-	identity := processIdentity()
-	a.identity = identity
 	a.rotator, err = keys.NewRotator(keys.RotatorConfig{
-		Store: a.ring, Policy: policy, Holder: identity, Revoked: revoked, Reports: a.reports, View: a.view, Log: a.log,
+		Store: kept, Policy: policy, Holder: a.identity, Revoked: revoked, Reports: a.reports, View: a.view, Pass: pass, Log: a.log,
 		Revocations: keys.KeyRevokerFunc(func(ctx context.Context, kid string, until time.Time) error {
 			return revokeKey(ctx, revocations, a.mirror, kid, until)
 		}),
@@ -61,7 +60,7 @@ func (a *app) openKeys(policy keys.Policy, revocations revocation.Store) (err er
 		return err
 	}
 	a.jobs = append(a.jobs, a.view.Run, a.awaitRing)
-	return a.stand(identity)
+	return a.stand(a.identity)
 }
 
 // stand makes this process a candidate. What ends its candidacy for good ends the process: it must not go on serving

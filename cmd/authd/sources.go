@@ -34,6 +34,7 @@ func (s *settings) load(getenv func(string) string) (Config, error) {
 	}
 	err := s.read(getenv)
 	s.complete()
+	s.completeTraces(getenv, s.flags.Changed("trace-sample"))
 	if err != nil {
 		// A value that did not parse left its default, so checks on combinations would blame the wrong setting.
 		return Config{}, err
@@ -90,6 +91,7 @@ func (s *sources) read(getenv func(string) string) error {
 }
 
 func (s *sources) set(f *pflag.Flag, source string, values ...string) {
+	f.Changed = true
 	for _, v := range values {
 		if err := f.Value.(*collecting).Value.Set(v); err != nil {
 			s.problems = append(s.problems, fmt.Errorf("%s: %s: %w", source, f.Name, err))

@@ -44,7 +44,8 @@ func (a *app) openSSF(ctx context.Context, issuer string, file *boltfile.File) (
 		return nil, err
 	}
 	signals, err := ssf.New(ctx, ssf.Config{
-		Issuer: issuer, PollURL: issuer + httpapi.PathPoll, Keys: viewedKeys{a}, Store: store, PushHosts: a.cfg.SSFPushHosts, Log: a.log,
+		Issuer: issuer, PollURL: issuer + httpapi.PathPoll, Keys: viewedKeys{a}, Store: store, PushHosts: a.cfg.SSFPushHosts,
+		Around: a.tracedRequests("ssf"), Log: a.log,
 	})
 	if err != nil {
 		return nil, err

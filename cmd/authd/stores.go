@@ -32,6 +32,7 @@ func (a *app) openStores(ctx context.Context, file *boltfile.File) (st stores, e
 	if err != nil {
 		return stores{}, err
 	}
+	st = a.tracedStores(st)
 	a.jobs = append(a.jobs, func(ctx context.Context) error { return a.mirror.Run(ctx, st.revocations) })
 	return st, nil
 }

@@ -171,7 +171,7 @@ func (u *orderedUsers) Ping(ctx context.Context) error {
 }
 
 func (a *app) openUsers(ctx context.Context) error {
-	hasher, err := identity.NewHasher(identity.HasherConfig{Concurrency: a.cfg.HashPool})
+	hasher, err := identity.NewHasher(identity.HasherConfig{Concurrency: a.cfg.HashPool, OnHash: a.onHash()})
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (a *app) openUsers(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("users: %w", err)
 		}
-		sources, users.pings = append(sources, source), append(users.pings, ping)
+		sources, users.pings = append(sources, a.tracedUsers(element, source)), append(users.pings, ping)
 	}
 	if users.InOrder, err = identity.NewInOrder(sources...); err != nil {
 		return fmt.Errorf("users: %w", err)

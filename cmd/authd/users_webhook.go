@@ -33,6 +33,10 @@ func readWebhookFile(file string) (userFile, error) {
 		c.Secret = []byte(strings.Repeat("?", webhook.MinSecret)) // what is wrong is reported once
 	}
 	name := cmp.Or(f.Name, "webhook")
-	open := func(context.Context, *app, *identity.Hasher) (userReader, error) { return webhook.New(c) }
+	open := func(_ context.Context, a *app, _ *identity.Hasher) (userReader, error) {
+		c := c
+		c.Around = a.tracedRequests("users")
+		return webhook.New(c)
+	}
 	return userFile{name, open}, errors.Join(secretErr, caErr, identity.CheckSourceName(name), c.Validate())
 }

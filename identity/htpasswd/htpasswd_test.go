@@ -2,6 +2,7 @@ package htpasswd_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -18,7 +19,7 @@ import (
 
 const password, another = "violin marmalade tundra", "copper lantern giraffe"
 
-func newHasher(t testing.TB, onHash func(identity.HashEvent)) *identity.Hasher {
+func newHasher(t testing.TB, onHash func(context.Context, identity.HashEvent)) *identity.Hasher {
 	t.Helper()
 	h, err := identity.NewHasher(identity.HasherConfig{
 		Params: identity.Params{Memory: 64, Time: 1, Threads: 1}, OnHash: onHash,
@@ -263,7 +264,7 @@ func TestChangeDuringLogin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFile(t, before)
 			hashes := 0
-			s := f.open(newHasher(t, func(identity.HashEvent) {
+			s := f.open(newHasher(t, func(context.Context, identity.HashEvent) {
 				if hashes++; hashes == 1 {
 					f.write(c.after, f.now.Add(-time.Minute))
 				}

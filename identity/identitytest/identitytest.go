@@ -117,7 +117,7 @@ type work struct {
 	events []identity.HashEvent // without times
 }
 
-func (w *work) record(e identity.HashEvent) {
+func (w *work) record(_ context.Context, e identity.HashEvent) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e.Took, e.Waited = 0, 0

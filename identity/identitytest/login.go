@@ -198,7 +198,7 @@ func testBusy(t *testing.T, open OpenAuthenticator) {
 	held, release := make(chan struct{}), make(chan struct{})
 	h, err := identity.NewHasher(identity.HasherConfig{
 		Params: current, Concurrency: 1, Queue: 1, Wait: time.Nanosecond,
-		OnHash: func(identity.HashEvent) { held <- struct{}{}; <-release },
+		OnHash: func(context.Context, identity.HashEvent) { held <- struct{}{}; <-release },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -312,7 +312,7 @@ func TestCostsAreReadAgain(t *testing.T) {
 	d.config.Now = func() time.Time { return now }
 	var computed []identity.HashEvent
 	h, err := identity.NewHasher(identity.HasherConfig{
-		Params: identity.Params{Memory: 64, Time: 1, Threads: 1}, OnHash: func(e identity.HashEvent) { computed = append(computed, e) },
+		Params: identity.Params{Memory: 64, Time: 1, Threads: 1}, OnHash: func(_ context.Context, e identity.HashEvent) { computed = append(computed, e) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -423,7 +423,7 @@ func TestChangesDuringLogin(t *testing.T) {
 		otherHash := hashOf(t, other)
 		meanwhile := func() {}
 		h, err := identity.NewHasher(identity.HasherConfig{
-			Params: identity.Params{Memory: 64, Time: 1, Threads: 1}, OnHash: func(identity.HashEvent) { f := meanwhile; meanwhile = func() {}; f() },
+			Params: identity.Params{Memory: 64, Time: 1, Threads: 1}, OnHash: func(context.Context, identity.HashEvent) { f := meanwhile; meanwhile = func() {}; f() },
 		})
 		if err != nil {
 			t.Fatal(err)

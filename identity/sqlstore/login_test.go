@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"strings"
@@ -52,7 +53,7 @@ func TestAccountChangesDuringLogin(t *testing.T) {
 				var during func() // runs once, at the end of the next hash
 				h, err := identity.NewHasher(identity.HasherConfig{
 					Params: identity.Params{Memory: 64, Time: 1, Threads: 1}, Concurrency: 2,
-					OnHash: func(identity.HashEvent) {
+					OnHash: func(context.Context, identity.HashEvent) {
 						if f := during; f != nil {
 							during = nil
 							f()
@@ -92,7 +93,7 @@ func TestUnusableStoredHash(t *testing.T) {
 				hashes := 0
 				var log bytes.Buffer
 				s := db.open(t, sqlstore.Config{
-					Hasher: newHasher(t, func(identity.HashEvent) { hashes++ }),
+					Hasher: newHasher(t, func(context.Context, identity.HashEvent) { hashes++ }),
 					Logger: slog.New(slog.NewJSONHandler(&log, nil)),
 				})
 				alice, err := s.Add(t.Context(), "alice", password)
@@ -152,7 +153,7 @@ func testUpgradeDoesNotUndoAChange(t *testing.T, db database) {
 	var s *sqlstore.Store
 	h, err := identity.NewHasher(identity.HasherConfig{
 		Params: identity.Params{Memory: 64, Time: 1, Threads: 1}, Concurrency: 2,
-		OnHash: func(identity.HashEvent) {
+		OnHash: func(context.Context, identity.HashEvent) {
 			if hashes++; hashes != 2 { // the first verifies, the second is the upgrade's
 				return
 			}

@@ -144,7 +144,7 @@ func TestPostgresUpgradeBesideAnotherProcess(t *testing.T) {
 	db := newPostgres(t)
 	other := db.open(t, sqlstore.Config{Hasher: newHasher(t, nil)})
 	hashes := 0
-	s := db.open(t, sqlstore.Config{Hasher: newHasher(t, func(identity.HashEvent) {
+	s := db.open(t, sqlstore.Config{Hasher: newHasher(t, func(context.Context, identity.HashEvent) {
 		if hashes++; hashes == 2 { // the first verifies, the second is the upgrade's
 			if _, err := other.SetPassword(t.Context(), "alice", "copper lantern giraffe"); err != nil {
 				t.Error(err)

@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,7 +19,7 @@ import (
 
 const password = "violin marmalade tundra"
 
-func newHasher(t testing.TB, onHash func(identity.HashEvent)) *identity.Hasher {
+func newHasher(t testing.TB, onHash func(context.Context, identity.HashEvent)) *identity.Hasher {
 	t.Helper()
 	h, err := identity.NewHasher(identity.HasherConfig{
 		Params: identity.Params{Memory: 64, Time: 1, Threads: 1}, OnHash: onHash,

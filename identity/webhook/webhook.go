@@ -44,6 +44,9 @@ type Config struct {
 	Timeout     time.Duration // of each request, with the wait for a connection; default 5 s
 	Connections int           // at most; default 32
 
+	// Around returns what makes the requests, given what does by default; for traces. Default: that.
+	Around func(http.RoundTripper) http.RoundTripper
+
 	Now func() time.Time // default time.Now
 }
 
@@ -102,16 +105,20 @@ func New(c Config) (*Source, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	var transport http.RoundTripper = &http.Transport{
+		Proxy:           http.ProxyFromEnvironment,
+		TLSClientConfig: &tls.Config{RootCAs: c.CA, MinVersion: tls.VersionTLS12},
+		MaxConnsPerHost: c.Connections, MaxIdleConnsPerHost: c.Connections, IdleConnTimeout: time.Minute,
+		DisableCompression: true, // an answer is no longer than it looks
+		ForceAttemptHTTP2:  true,
+	}
+	if c.Around != nil {
+		transport = c.Around(transport)
+	}
 	return &Source{
 		c: c, slots: make(chan struct{}, c.Connections),
 		client: &http.Client{
-			Transport: &http.Transport{
-				Proxy:           http.ProxyFromEnvironment,
-				TLSClientConfig: &tls.Config{RootCAs: c.CA, MinVersion: tls.VersionTLS12},
-				MaxConnsPerHost: c.Connections, MaxIdleConnsPerHost: c.Connections, IdleConnTimeout: time.Minute,
-				DisableCompression: true, // an answer is no longer than it looks
-				ForceAttemptHTTP2:  true,
-			},
+			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil

@@ -73,11 +73,21 @@ var forbidden = []struct {
 	{"oauth/backchannel", []string{module + "/httpapi/...", module + "/middleware/...", module + "/cmd/..."}, "imports go downwards"},
 	{"httpapi", []string{module + "/cmd/...", "go.etcd.io/...", "modernc.org/...", "k8s.io/...", "github.com/redis/..."},
 		"the server is given its stores; only cmd/authd chooses them"},
+	{"httpapi", exporters(), "the server is given a tracer, by OpenTelemetry's bare interface; only cmd/authd exports traces"},
+	{"middleware/otelmw", exporters(), "a service brings its own"},
+	{"examples/orders", exporters(), "likewise"},
+	{"internal/tracing", []string{module + "/httpapi/...", module + "/cmd/...", "github.com/labstack/echo/...", "go.etcd.io/...", "modernc.org/...", "k8s.io/..."},
+		"it stands between the parts that it is given, by their interfaces"},
 }
 
 // except returns the backends without these.
 func except(needed ...string) []string {
 	return slices.DeleteFunc(slices.Clone(backends), func(b string) bool { return slices.Contains(needed, b) })
+}
+
+// exporters are what makes and sends spans. What is traced knows at most the interface of OpenTelemetry.
+func exporters() []string {
+	return []string{module + "/internal/tracing/...", "go.opentelemetry.io/otel/sdk/...", "go.opentelemetry.io/otel/exporters/..."}
 }
 
 func siblings(names ...string) []string {
@@ -103,7 +113,7 @@ func TestImportsGoDownwards(t *testing.T) {
 // The rules above must be able to fail: cmd/authd reaches what they forbid to others.
 func TestRulesCanFail(t *testing.T) {
 	deps := dependencies(t, module+"/cmd/authd")
-	for _, pattern := range []string{"go.etcd.io/...", "modernc.org/...", "database/sql", "github.com/redis/...", "github.com/go-ldap/...", module + "/httpapi/..."} {
+	for _, pattern := range []string{"go.etcd.io/...", "modernc.org/...", "database/sql", "github.com/redis/...", "github.com/go-ldap/...", "go.opentelemetry.io/otel/sdk/...", "go.opentelemetry.io/otel/exporters/...", module + "/internal/tracing/...", module + "/httpapi/..."} {
 		if !slices.ContainsFunc(deps, func(dep string) bool { return matches(pattern, dep) }) {
 			t.Errorf("cmd/authd does not reach %s: the pattern matches nothing", pattern)
 		}

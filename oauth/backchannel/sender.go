@@ -34,8 +34,10 @@ type Config struct {
 	// Transport makes the requests; by default one that trusts the system's certificate authorities. Redirects are never
 	// followed.
 	Transport http.RoundTripper
-	Log       *slog.Logger     // default: none
-	Now       func() time.Time // default time.Now
+	// Around returns what makes the requests, given the Transport; for traces. Default: the Transport.
+	Around func(http.RoundTripper) http.RoundTripper
+	Log    *slog.Logger     // default: none
+	Now    func() time.Time // default time.Now
 }
 
 // Sender delivers notices. Methods may be called concurrently.
@@ -73,6 +75,9 @@ func NewSender(c Config) (*Sender, error) {
 	c.Drain = cmp.Or(c.Drain, 5*time.Second)
 	if c.Transport == nil {
 		c.Transport = newTransport()
+	}
+	if c.Around != nil {
+		c.Transport = c.Around(c.Transport)
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
