@@ -82,7 +82,7 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if a.metrics, err = httpapi.NewMetrics(a.registry); err != nil {
 		return nil, err
 	}
-	file, err := a.openFile()
+	file, err := a.openFile(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -136,12 +136,16 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	return a, a.openAdmin(sessions, verifier, st.revocations)
 }
 
-func (a *app) openFile() (*boltfile.File, error) {
-	file, err := boltfile.Open(filepath.Join(a.cfg.Data, "authd.db"))
+func (a *app) openFile(ctx context.Context) (*boltfile.File, error) {
+	name := filepath.Join(a.cfg.Data, "authd.db")
+	file, err := boltfile.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	a.closers = append(a.closers, file.Close)
+	if err := file.Upgrade(ctx, boltfile.Schema{Steps: fileSteps(), Release: buildVersion()}); err != nil {
+		return nil, fmt.Errorf("data folder: %s: %w", name, err)
+	}
 	return file, nil
 }
 
