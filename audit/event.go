@@ -45,6 +45,8 @@ const (
 	AdminRefused  Type = "admin_refused"  // no admin token, or a wrong one
 	RateLimited   Type = "rate_limited"   // requests beyond the limit of a route; details.limit names it
 
+	BackupMade Type = "backup_made" // an administrator took a backup; details say whether with the key-encryption key
+
 	Started   Type = "started"    // authd begins to serve, with the configuration in details, without secrets
 	AuditLost Type = "audit_lost" // count events did not reach this sink
 )
@@ -58,7 +60,7 @@ func Types() []Type {
 		FactorAdded, FactorRemoved, FactorsReset,
 		KeyRotated, KeyActive, KeyRevoked, LeaderChanged,
 		ClientRefused, AdminRefused, RateLimited,
-		Started, AuditLost,
+		BackupMade, Started, AuditLost,
 	}
 }
 

@@ -41,6 +41,8 @@ type AdminConfig struct {
 	Keys        KeyAdmin      // required
 	Leadership  Leadership    // required
 	Factors     FactorAdmin   // nil where there are no second factors
+	Backups     Backups       // nil where none can be taken
+	Sealing     Sealing       // nil where nothing is sealed
 	// Console serves /console to people with a browser; nil where there is none.
 	Console *ConsoleConfig
 	// TokenLife is how long an access token may be accepted after it was issued: its longest life and the leeway of
@@ -96,6 +98,11 @@ func NewAdmin(c AdminConfig) (*Server, error) {
 	guarded := a.guardedRoutes()
 	if c.Factors != nil {
 		guarded = append(guarded, a.factorRoutes()...)
+	}
+	if c.Backups != nil {
+		guarded = append(guarded, &route{
+			method: http.MethodPost, path: "/admin/backup", handle: a.backup, changes: true, event: audit.BackupMade,
+		})
 	}
 	for _, r := range guarded {
 		r.handle, r.guarded = a.guarded(r.handle), true

@@ -27,6 +27,11 @@ func (a *admin) listKeys(x *exchange) error {
 			ID: k.ID, Algorithm: k.Algorithm, State: string(k.State), Since: timeOrNil(k.Since), CreatedAt: k.CreatedAt.UTC(),
 		}
 	}
+	if a.cfg.Sealing != nil {
+		sealing := a.cfg.Sealing.Sealing(x.ctx())
+		sealing.Ring = ring.KEK
+		body.Sealing = &sealing
+	}
 	return x.JSON(http.StatusOK, body)
 }
 

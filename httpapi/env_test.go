@@ -113,6 +113,8 @@ func newEnv(t testing.TB, change ...options) *env {
 	publicConfig.Factors = e.openFactors()
 	adminConfig := httpapi.AdminConfig{
 		Factors:     e.factors,
+		Backups:     pretendedBackups{},
+		Sealing:     pretendedSealing{},
 		TokenSHA256: sha256.Sum256([]byte(adminToken)), Logins: publicConfig.Logins.(httpapi.LoginAdmin),
 		Users: e.users, Ends: ends, Sessions: e.sessions, Revocations: e.revocations, Mirror: e.mirror, Ring: e.ring,
 		Tokens: verifier, Keys: rotator, Leadership: rotatorLeads{}, TokenLife: 11 * time.Minute, Gatherer: e.registry,

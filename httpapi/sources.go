@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/authd-project/authd/election"
+	"github.com/authd-project/authd/httpapi/adminapi"
 	"github.com/authd-project/authd/identity"
 	"github.com/authd-project/authd/keys"
 	"github.com/authd-project/authd/ratelimit"
@@ -134,6 +135,11 @@ type Explainer interface {
 type AdminKeyRing interface {
 	KeyRing
 	Standing(kid string) (keys.Standing, error)
+}
+
+// Sealing tells which key-encryption keys the process has, and which one second factors are sealed under.
+type Sealing interface {
+	Sealing(ctx context.Context) adminapi.Sealing
 }
 
 // AdminMirror is a RevocationMirror that tells what it holds about a token.

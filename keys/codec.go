@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/authd-project/authd/internal/schema"
@@ -32,20 +33,25 @@ import (
 // A document of a later format is refused with [schema.ErrNewer]. A format can be read from the release before the one that
 // writes it, and names in "by" the release that wrote it: see docs/upgrades.md.
 type Codec struct {
-	seals *sealer // nil means that the ring is stored in the clear
+	seals atomic.Pointer[sealer] // nil means that the ring is stored in the clear
 }
 
 // NewCodec returns a Codec that seals with the first KEK and opens with any of them. It refuses a document that is not
 // sealed. Without a KEK it writes in the clear and refuses a sealed one.
 func NewCodec(keks ...KEK) *Codec {
-	if len(keks) == 0 {
-		return &Codec{}
+	c := &Codec{}
+	if len(keks) > 0 {
+		c.seals.Store(newSealer(keks))
 	}
-	return &Codec{seals: newSealer(keks)}
+	return c
 }
 
+// Replace has c seal with the first of other KEKs and open with any of them; one at least. A ring that is sealed under
+// none of them cannot be read from then on: see [Ring].KEK.
+func (c *Codec) Replace(keks ...KEK) { c.seals.Store(newSealer(keks)) }
+
 // Sealed tells whether c seals. A store outside the process must not hold an unsealed ring.
-func (c *Codec) Sealed() bool { return c.seals != nil }
+func (c *Codec) Sealed() bool { return c.seals.Load() != nil }
 
 const (
 	formatVersion = 1
@@ -87,8 +93,9 @@ func (c *Codec) Marshal(r Ring) ([]byte, error) {
 	d := document{
 		Format: formatVersion, Epoch: r.Epoch, Term: r.Term, Holder: r.Holder, Keys: []storedKey{}, MACs: []storedMAC{},
 	}
-	if c.seals != nil {
-		d.KEK = c.seals.id
+	seals := c.seals.Load()
+	if seals != nil {
+		d.KEK = seals.id
 	}
 	for _, k := range r.Keys {
 		s := storedKey{
@@ -99,14 +106,14 @@ func (c *Codec) Marshal(r Ring) ([]byte, error) {
 			if err != nil {
 				return nil, fmt.Errorf("encoding key %s: %w", k.ID, err)
 			}
-			s.Private = c.seal(der, r.Epoch, keyContext(k.ID, k.Algorithm))
+			s.Private = seals.sealIn(r.Epoch, der, keyContext(k.ID, k.Algorithm))
 		}
 		d.Keys = append(d.Keys, s)
 	}
 	for _, k := range r.MACs {
 		d.MACs = append(d.MACs, storedMAC{
 			ID: k.ID, State: k.State, Since: k.Since, CreatedAt: k.CreatedAt, KeepFor: k.KeepFor,
-			Secret: c.seal(k.Secret, r.Epoch, macContext(k.ID)),
+			Secret: seals.sealIn(r.Epoch, k.Secret, macContext(k.ID)),
 		})
 	}
 	data, err := json.Marshal(d)
@@ -128,7 +135,7 @@ func (c *Codec) Unmarshal(data []byte) (Ring, error) {
 		}
 		return Ring{}, errors.New("reading the key ring: not sealed, although a key-encryption key was given")
 	}
-	r := Ring{Epoch: d.Epoch, Term: d.Term, Holder: d.Holder}
+	r := Ring{Epoch: d.Epoch, Term: d.Term, Holder: d.Holder, KEK: d.KEK}
 	for _, s := range d.Keys {
 		k, err := c.openKey(d, s)
 		if err != nil {
@@ -266,18 +273,20 @@ func (r Ring) check() error {
 	return nil
 }
 
-func (c *Codec) seal(secret []byte, epoch, context string) []byte {
-	if c.seals == nil {
+// sealIn seals what belongs to a ring; a nil sealer leaves it in the clear.
+func (s *sealer) sealIn(epoch string, secret []byte, context string) []byte {
+	if s == nil {
 		return secret
 	}
-	return c.seals.seal(secret, sealContext(epoch, context))
+	return s.seal(secret, sealContext(epoch, context))
 }
 
 func (c *Codec) open(stored []byte, d document, context string) ([]byte, error) {
-	if c.seals == nil {
+	seals := c.seals.Load()
+	if seals == nil {
 		return stored, nil
 	}
-	return c.seals.open(stored, d.KEK, sealContext(d.Epoch, context))
+	return seals.open(stored, d.KEK, sealContext(d.Epoch, context))
 }
 
 // sealContext is the associated data of a seal. No part can contain the separator.

@@ -73,7 +73,14 @@ func (l *leadership) advance(ctx context.Context) error {
 			step = l.early(ctx, now, ring)
 		}
 		if step.Action == Wait {
-			return l.announce(ctx, ring)
+			written, err := l.reseal(ctx, version, ring)
+			if err != nil {
+				return err
+			}
+			if !written {
+				return l.announce(ctx, ring)
+			}
+			continue
 		}
 		next, err := l.r.cfg.Policy.apply(now, ring, step, l.r.generate)
 		if err != nil {

@@ -61,7 +61,7 @@ func TestAbandon(t *testing.T) {
 			if got := state(after, k.ID); got != keys.Revoked {
 				t.Errorf("%v is %q", k, got)
 			}
-			if k.State != keys.Revoked && set.until(k.ID).Before(time.Now().Add(p.RevokedFor - time.Hour)) {
+			if k.State != keys.Revoked && set.until(k.ID).Before(time.Now().Add(p.RevokedFor-time.Hour)) {
 				t.Errorf("%v is in the revocation set until %v", k, set.until(k.ID))
 			}
 		}

@@ -29,6 +29,9 @@ type Ring struct {
 	Holder string // that leader's name, for people
 	Keys   []Key  // oldest first
 	MACs   []MACKey
+	// KEK names the key-encryption key that the ring was found sealed under; empty for none. It says nothing of how a ring is
+	// written, which is the codec's to decide.
+	KEK string
 }
 
 // Key is one signing key. Formatting and JSON leave the private key out.

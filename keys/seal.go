@@ -25,8 +25,8 @@ func GenerateKEK() KEK {
 
 // ParseKEKs reads KEKs from the contents of a file or an environment variable: 32 bytes each in base64 (standard or URL
 // alphabet, padded or not), separated by white space or commas. The first one seals, all of them open. To change the
-// KEK, put the new one in front of the old, and remove the old once every process has restarted and the leader has
-// written the ring. Errors do not repeat the text.
+// KEK where several processes share a ring, give the new one to all of them as one that opens, behind the old; then put it
+// in front; and remove the old when the ring is sealed under the new one ([Ring].KEK). Errors do not repeat the text.
 func ParseKEKs(text string) ([]KEK, error) {
 	var keks []KEK
 	separator := func(c rune) bool { return strings.ContainsRune(" \t\r\n,", c) }

@@ -80,6 +80,19 @@ func Open(ctx context.Context, c Config) (*Service, error) {
 	return s, nil
 }
 
+// SealedUnder names the master key that the key of the store is sealed under now.
+func (s *Service) SealedUnder(ctx context.Context) (string, error) {
+	key, err := s.store.DataKey(ctx)
+	return key.MasterID, err
+}
+
+// Reseal sees to it that the key of the store is sealed under the first of other master keys, any of which may open it. It
+// changes nothing when none of them does. The service itself needs no master key once it has been opened.
+func (s *Service) Reseal(ctx context.Context, masters ...MasterKey) error {
+	_, err := openVault(ctx, s.store, masters, s.rand)
+	return err
+}
+
 // Factors returns what a subject has enrolled.
 func (s *Service) Factors(ctx context.Context, subject string) (Enrolled, error) {
 	records, codes, err := s.store.Factors(ctx, subject)

@@ -94,6 +94,18 @@ type KeyList struct {
 	Holder string    `json:"holder"`
 	AsOf   time.Time `json:"as_of"`
 	Keys   []Key     `json:"keys"` // oldest first
+	// Sealing says under what the ring and the second factors are sealed; absent where nothing is.
+	Sealing *Sealing `json:"sealing,omitempty"`
+}
+
+// Sealing names key-encryption keys, and tells none.
+type Sealing struct {
+	// Given are those that this server has, the one that seals first.
+	Given []string `json:"given"`
+	// Ring is the one that the key ring is sealed under where it is stored.
+	Ring string `json:"ring"`
+	// Factors is the one that the second factors are sealed under; absent where there are none, or their store does not answer.
+	Factors string `json:"factors,omitempty"`
 }
 
 // Rotated names the key that signs from now on.

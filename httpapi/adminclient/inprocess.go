@@ -1,60 +1,90 @@
 package adminclient
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 )
 
-// InProcess answers requests by a handler of this process, without a network. The answer is complete before it is
-// returned, so it is not for streams.
+// InProcess answers requests by a handler of this process, without a network. An answer is passed on as it is written; the
+// handler has returned once its body was read to the end or closed.
 func InProcess(h http.Handler) http.RoundTripper { return inProcess{h} }
 
 type inProcess struct{ handler http.Handler }
 
 // RoundTrip implements [http.RoundTripper].
 func (t inProcess) RoundTrip(client *http.Request) (*http.Response, error) {
-	r := client.Clone(client.Context())
+	ctx, cancel := context.WithCancel(client.Context())
+	r := client.Clone(ctx)
 	if r.Body == nil {
 		r.Body = http.NoBody
 	}
-	defer r.Body.Close()
 	r.RequestURI = client.URL.RequestURI()
 	r.RemoteAddr = "127.0.0.1:0"
 	if r.Host == "" {
 		r.Host = client.URL.Host
 	}
-	w := &answer{header: make(http.Header), status: http.StatusOK}
-	t.handler.ServeHTTP(w, r)
-	if err := client.Context().Err(); err != nil {
-		return nil, err
-	}
-	if w.sent == nil {
+	body, pipe := io.Pipe()
+	w := &answer{header: make(http.Header), begun: make(chan struct{}), body: pipe}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer r.Body.Close()
+		t.handler.ServeHTTP(w, r)
 		w.WriteHeader(http.StatusOK)
+		pipe.Close()
+	}()
+	stop := func() {
+		cancel()
+		body.Close()
+		<-done
+	}
+	select {
+	case <-w.begun:
+	case <-client.Context().Done():
+		stop()
+		return nil, client.Context().Err()
 	}
 	return &http.Response{
 		Status: fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)), StatusCode: w.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.sent, Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()), Request: client,
+		Header: w.sent, Body: &passing{body, stop}, ContentLength: -1, Request: client,
 	}, nil
 }
 
-// answer collects what a handler writes.
+// passing is the body of an answer that may still be being written.
+type passing struct {
+	io.Reader
+	stop func() // waits for the handler
+}
+
+func (p *passing) Close() error {
+	p.stop()
+	return nil
+}
+
+// answer passes on what a handler writes.
 type answer struct {
 	header http.Header
 	sent   http.Header // the header as it was when the answer began
 	status int
-	body   bytes.Buffer
+	once   sync.Once
+	begun  chan struct{} // closed when the answer has begun: sent and status do not change any more
+	body   *io.PipeWriter
 }
 
 func (a *answer) Header() http.Header { return a.header }
 
 func (a *answer) WriteHeader(status int) {
-	if a.sent != nil || status < http.StatusOK {
+	if status < http.StatusOK {
 		return
 	}
-	a.status, a.sent = status, a.header.Clone()
+	a.once.Do(func() {
+		a.status, a.sent = status, a.header.Clone()
+		close(a.begun)
+	})
 }
 
 func (a *answer) Write(p []byte) (int, error) {

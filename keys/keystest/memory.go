@@ -14,6 +14,9 @@ import (
 // ring for tests of other packages.
 func NewMemory() keys.Store { return keys.NewStore(new(memory), keys.NewCodec()) }
 
+// NewCell returns what such a store keeps its ring in, for several stores with codecs of their own.
+func NewCell() keys.Cell { return new(memory) }
+
 // memory is a [keys.Cell].
 type memory struct {
 	mu       sync.Mutex
