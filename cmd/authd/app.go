@@ -57,6 +57,7 @@ type app struct {
 	factors       *mfa.Service
 	oauthClients  *oauthRegistry // nil where there are none
 	limits        limits
+	stopping      func() error                  // nil until the process has been told to stop
 	jobs          []func(context.Context) error // each runs until its context ends
 	storeChecks   []httpapi.Check               // of the stores, for readiness
 	closers       []func() error                // closed last to first, also when construction stops half-way
@@ -67,6 +68,7 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	log = slog.New(cfg.tracedLog(log.Handler()))
 	a := &app{
 		cfg: cfg, log: log, identity: processIdentity(), registry: prometheus.NewRegistry(), connections: &connections{cfg: cfg.ConnectionConfig, log: log},
+		stopping: ctx.Err,
 	}
 	defer func() {
 		if err != nil {
@@ -193,7 +195,7 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 		Factors:     a.factorConfig(sessions),
 		Audit:       a.tracedAudit(), Tracing: a.requestTraces(), AuditStrict: a.cfg.AuditStrict, Names: a.users, SSF: a.signals,
 		Accounts: a.users, TrustedProxies: proxies, Metrics: a.metrics, Log: a.log,
-		Limits: httpapi.Limits{Connections: a.cfg.MaxConnections, Drain: a.cfg.DrainTimeout},
+		Limits: httpapi.Limits{Connections: a.cfg.MaxConnections, Linger: a.cfg.ShutdownDelay, Drain: a.cfg.DrainTimeout},
 	}
 	a.console = a.openConsole(config)
 	a.public, err = httpapi.NewPublic(config)
@@ -219,7 +221,7 @@ func (a *app) openAdmin(sessions *session.Service, verifier *token.Verifier, rev
 		Users:       a.users, Sessions: sessions, Logins: a.limits.logins, Ends: a.ends, Revocations: revocations, Mirror: a.mirror,
 		Ring: a.view, Tokens: verifier, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway, Factors: a.factors,
 		Console: a.console, Audit: a.tracedAudit(), Tracing: a.requestTraces(), Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
-		Limits: httpapi.Limits{Drain: a.cfg.DrainTimeout},
+		Limits: httpapi.Limits{Linger: a.cfg.ShutdownDelay, Drain: a.cfg.DrainTimeout},
 	})
 	return err
 }
@@ -236,6 +238,7 @@ func (a *app) run(ctx context.Context) error {
 // checks are what must hold before requests can be answered.
 func (a *app) checks() []httpapi.Check {
 	return append([]httpapi.Check{
+		{Name: "shutdown", Probe: func(context.Context) error { return a.stopping() }},
 		{Name: "keys", Probe: func(context.Context) error { return a.view.Check() }},
 		{Name: "users", Probe: a.users.Ping},
 		{Name: "revocations", Probe: func(context.Context) error {

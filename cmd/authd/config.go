@@ -69,6 +69,7 @@ type Config struct {
 
 	HashPool       int
 	MaxConnections int
+	ShutdownDelay  time.Duration
 	DrainTimeout   time.Duration
 	LogLevel       string
 	LogFormat      string
@@ -109,7 +110,8 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 
 	fs.IntVar(&c.HashPool, "hash-pool", 0, "passwords hashed at once, 19 MiB each; 0 chooses by the processors")
 	fs.IntVar(&c.MaxConnections, "max-connections", 10000, "connections of the public listener at once")
-	fs.DurationVar(&c.DrainTimeout, "drain-timeout", 10*time.Second, "how long requests may finish after SIGTERM")
+	fs.DurationVar(&c.ShutdownDelay, "shutdown-delay", 0, "how long requests are still taken after SIGTERM, while /readyz says that none should come; longer than load balancers take to notice, and than they keep idle connections")
+	fs.DurationVar(&c.DrainTimeout, "drain-timeout", 10*time.Second, "how long requests may finish after SIGTERM and shutdown-delay")
 	fs.StringVar(&c.LogLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&c.LogFormat, "log-format", "json", "json or text")
 	fs.BoolVar(&c.Demo, "demo", false, "make a user and a client to try, with published passwords; on loopback only")
@@ -199,6 +201,7 @@ func (c *Config) Validate() error {
 		c.TraceConfig.validate(),
 		require(c.HashPool >= 0, "hash-pool %d: must not be negative", c.HashPool),
 		require(c.MaxConnections > 0, "max-connections %d: must be above 0", c.MaxConnections),
+		require(c.ShutdownDelay >= 0, "shutdown-delay %v: must not be negative", c.ShutdownDelay),
 		require(c.DrainTimeout > 0, "drain-timeout %v: must be above 0", c.DrainTimeout),
 		require(!c.Demo || loopback(c.Listen) && loopback(c.AdminListen), "demo: listen and admin-listen must be on loopback, as its passwords are published"),
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -40,5 +41,16 @@ func (a *app) openExtAuthz(ctx context.Context, stdout io.Writer) (serve func(co
 	fmt.Fprintf(stdout, "  ext_authz   %s\n", l.Addr())
 	// The public API's own handler, so Envoy is answered as other proxies are.
 	s := extauthz.New(extauthz.Config{Verify: a.public, Connections: a.cfg.MaxConnections, Drain: a.cfg.DrainTimeout})
-	return func(ctx context.Context) error { return s.Serve(ctx, l) }, nil
+	return func(ctx context.Context) error {
+		later, cancel := lingering(ctx, a.cfg.ShutdownDelay)
+		defer cancel()
+		return s.Serve(later, l)
+	}, nil
+}
+
+// lingering returns a context that ends some time after ctx.
+func lingering(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
+	return later, cancel
 }

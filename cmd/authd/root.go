@@ -34,6 +34,7 @@ file given by --config (access_ttl: 5m), the first of these that names it.`,
 	root.AddCommand(
 		newServeCommand(env),
 		newElectorCommand(env),
+		newReadyCommand(env),
 		newUserCommand(env),
 		newSessionCommand(env),
 		newRevokeCommand(env),

@@ -36,9 +36,9 @@ func serve(ctx context.Context, cfg Config, stdout io.Writer, log *slog.Logger) 
 	if err != nil {
 		return err
 	}
-	defer public.Close()
+	defer public.close()
 	defer admin.Close()
-	issuer := cfg.issuerAt(public.Addr().String())
+	issuer := cfg.issuerAt(public.addr)
 	cfg.auditOutput = stdout
 	a, err := newApp(ctx, cfg, issuer, log)
 	if err != nil {
@@ -48,7 +48,7 @@ func serve(ctx context.Context, cfg Config, stdout io.Writer, log *slog.Logger) 
 	if err := a.prepareDemo(ctx); err != nil {
 		return err
 	}
-	a.announce(stdout, issuer, public.Addr(), admin.Addr())
+	a.announce(stdout, issuer, public.addr, admin.Addr())
 	a.recordStart(ctx, issuer)
 	extAuthz, err := a.openExtAuthz(ctx, stdout)
 	if err != nil {
@@ -62,10 +62,10 @@ func serve(ctx context.Context, cfg Config, stdout io.Writer, log *slog.Logger) 
 	go func() { jobs <- a.run(background) }()
 
 	servers, serving := errgroup.WithContext(ctx)
-	servers.Go(func() error { return a.public.Serve(serving, public) })
+	a.stopping = serving.Err
+	servers.Go(func() error { return a.servePublic(serving, public, stdout) })
 	servers.Go(func() error { return a.admin.Serve(serving, admin) })
 	servers.Go(func() error { return extAuthz(serving) })
-	servers.Go(func() error { return a.announceReady(serving, stdout) })
 	servers.Go(func() error {
 		select {
 		case err := <-jobs: // only ever early because it failed: the servers must not go on without it
@@ -80,19 +80,18 @@ func serve(ctx context.Context, cfg Config, stdout io.Writer, log *slog.Logger) 
 	return errors.Join(err, <-jobs)
 }
 
-func listen(ctx context.Context, cfg Config) (public, admin net.Listener, err error) {
-	var lc net.ListenConfig
-	if public, err = lc.Listen(ctx, "tcp", cfg.Listen); err != nil {
+func listen(ctx context.Context, cfg Config) (public *port, admin net.Listener, err error) {
+	if public, err = newPort(ctx, cfg.Listen); err != nil {
 		return nil, nil, fmt.Errorf("listen: %w", err)
 	}
-	if admin, err = lc.Listen(ctx, "tcp", cfg.AdminListen); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("admin-listen: %w", err), public.Close())
+	if admin, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.AdminListen); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("admin-listen: %w", err), public.close())
 	}
 	return public, admin, nil
 }
 
 // announce tells a person what was chosen and where everything is.
-func (a *app) announce(w io.Writer, issuer string, public, admin net.Addr) {
+func (a *app) announce(w io.Writer, issuer string, public string, admin net.Addr) {
 	policy := a.cfg.keyPolicy()
 	fmt.Fprintf(w, `authd %s, sessions and revocations in %s, %s
   public API  http://%s
@@ -123,14 +122,6 @@ func (c *Config) whoRotates() string {
 		return "keys too"
 	}
 	return fmt.Sprintf("keys in %s with a leader elected by %s", c.Keys, c.Election)
-}
-
-// announceReady prints "ready" once requests can be answered. Until then they are answered 503.
-func (a *app) announceReady(ctx context.Context, w io.Writer) error {
-	if a.awaitReady(ctx) == nil {
-		fmt.Fprintln(w, "ready")
-	}
-	return nil
 }
 
 func newLogger(cfg Config, w io.Writer) *slog.Logger {
