@@ -1,9 +1,13 @@
-// Package otelmw tells OpenTelemetry what guards decide: metrics by outcome and policy, and attributes on the span of the
-// request.
+// Package otelmw tells OpenTelemetry what guards decide: metrics by outcome and policy, and in the trace of a request a span of
+// what deciding took.
 //
 //	observer, err := otelmw.NewObserver(otelmw.Options{})
 //	guard, err := middleware.New(ctx, issuerURL, middleware.Options{Audience: "orders", Observer: observer})
 //	watch, err := observer.Watch(guard) // how old its revocations are
+//
+// The span belongs to whatever has begun that of the request, such as otelhttp: nothing is to be set here, and a request that
+// is not recorded costs nothing. Options.Client of the guard may have a transport that propagates traces; then authd goes on
+// with that of a request which an Online route asks it about.
 //
 // Everything recorded is of a fixed set of values; nothing that came with a request is among it, no subject and no token.
 package otelmw
@@ -12,6 +16,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -20,6 +25,9 @@ import (
 
 	"github.com/authd-project/authd/middleware"
 )
+
+// scope names what makes metrics and spans.
+const scope = "github.com/authd-project/authd/middleware/otelmw"
 
 // Options are the settings of an [Observer]. The zero value is ready to use.
 type Options struct {
@@ -33,7 +41,8 @@ type Options struct {
 //	authd.guard.duration   histogram of seconds that a decision took, by authd.policy
 //	authd.guard.staleness  gauge, for guards that are watched: age of their revocations in seconds
 //
-// A span that is being recorded gets the counter's attributes, and an event authd.refused when the request is.
+// The span of a request that is being recorded gets the counter's attributes, and an event authd.refused when the request is;
+// and below it a span "authd verify" with the same attributes.
 type Observer struct {
 	meter     metric.Meter
 	decisions metric.Int64Counter
@@ -47,7 +56,7 @@ func NewObserver(opts Options) (*Observer, error) {
 	if opts.MeterProvider == nil {
 		opts.MeterProvider = otel.GetMeterProvider()
 	}
-	o := &Observer{meter: opts.MeterProvider.Meter("github.com/authd-project/authd/middleware/otelmw")}
+	o := &Observer{meter: opts.MeterProvider.Meter(scope)}
 	var err error
 	if o.decisions, err = o.meter.Int64Counter("authd.guard.decisions", metric.WithUnit("{decision}"),
 		metric.WithDescription("Requests and tokens that guards decided about.")); err != nil {
@@ -92,6 +101,10 @@ func (o *Observer) Decided(ctx context.Context, d middleware.Decision) {
 	if !span.IsRecording() {
 		return
 	}
+	now := time.Now()
+	// By the provider of the request's span, so that both go to the same place; begun late, as who is not recorded must not pay.
+	_, verify := span.TracerProvider().Tracer(scope).Start(ctx, "authd verify", trace.WithTimestamp(now.Add(-d.Duration)), l.begun)
+	verify.End(trace.WithTimestamp(now))
 	span.SetAttributes(l.span...)
 	if d.Outcome != middleware.Accepted {
 		span.AddEvent("authd.refused", l.event) // a request may meet several guards; attributes are the last one's
@@ -110,6 +123,7 @@ type labels struct {
 	timed   []metric.RecordOption
 	span    []attribute.KeyValue
 	event   trace.EventOption
+	begun   trace.SpanStartOption
 }
 
 func (o *Observer) labels(k kind) *labels {
@@ -125,6 +139,7 @@ func (o *Observer) labels(k kind) *labels {
 		timed:   []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(policy))},
 		span:    all,
 		event:   trace.WithAttributes(all...),
+		begun:   trace.WithAttributes(all...),
 	})
 	return l.(*labels)
 }

@@ -10,14 +10,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/authd-project/authd/middleware"
+	"github.com/authd-project/authd/middleware/echomw"
+	"github.com/authd-project/authd/middleware/grpcmw"
 	"github.com/authd-project/authd/middleware/middlewaretest"
 	"github.com/authd-project/authd/middleware/otelmw"
 	"github.com/authd-project/authd/token"
@@ -152,17 +158,77 @@ func TestSpan(t *testing.T) {
 		r.Header.Set("Authorization", "Bearer "+raw)
 		guard.Handler(http.NotFoundHandler(), c.opts...).ServeHTTP(httptest.NewRecorder(), r)
 		span.End()
-		s := exporter.GetSpans()[0]
-		set := attribute.NewSet(s.Attributes...)
-		if have := set.Encoded(attribute.DefaultEncoder()); have != "authd.degraded=false,authd.outcome="+c.outcome+",authd.policy=closed" {
-			t.Errorf("%s: attributes %s", c.outcome, have)
+		verify, s := exporter.GetSpans()[0], exporter.GetSpans()[1]
+		for _, s := range []tracetest.SpanStub{verify, s} {
+			set := attribute.NewSet(s.Attributes...)
+			if have := set.Encoded(attribute.DefaultEncoder()); have != "authd.degraded=false,authd.outcome="+c.outcome+",authd.policy=closed" {
+				t.Errorf("%s: attributes of %s: %s", c.outcome, s.Name, have)
+			}
+		}
+		if verify.Name != "authd verify" || verify.Parent.SpanID() != s.SpanContext.SpanID() ||
+			!verify.StartTime.After(s.StartTime) || !verify.EndTime.After(verify.StartTime) || verify.EndTime.After(s.EndTime) {
+			t.Errorf("%s: %s from %v to %v, below %v; the request from %v to %v",
+				c.outcome, verify.Name, verify.StartTime, verify.EndTime, verify.Parent.SpanID(), s.StartTime, s.EndTime)
 		}
 		if len(s.Events) != c.events || c.events > 0 && s.Events[0].Name != "authd.refused" {
 			t.Errorf("%s: events %+v", c.outcome, s.Events)
 		}
-		if said := fmt.Sprintf("%+v", s); strings.Contains(said, "alice-in-person") || strings.Contains(said, raw[:20]) {
+		if said := fmt.Sprintf("%+v %+v", s, verify); strings.Contains(said, "alice-in-person") || strings.Contains(said, raw[:20]) {
 			t.Errorf("%s: the span says who it was: %s", c.outcome, said)
 		}
+	}
+}
+
+// Behind the adapters, too, a request that is recorded gets a span of its verification.
+func TestSpanOfAdapters(t *testing.T) {
+	issuer := middlewaretest.NewOffline("orders")
+	observer, err := otelmw.NewObserver(otelmw.Options{MeterProvider: metric.NewMeterProvider()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard := issuer.Guard(middleware.Options{Observer: observer})
+	raw := issuer.Mint(token.Claims{})
+	for name, ask := range map[string]func(context.Context) error{
+		"echo": func(ctx context.Context) error {
+			e := echo.New()
+			e.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusOK) }, echomw.Require(guard))
+			r, w := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx), httptest.NewRecorder()
+			r.Header.Set("Authorization", "Bearer "+raw)
+			e.ServeHTTP(w, r)
+			return map[bool]error{false: fmt.Errorf("answered %d", w.Code)}[w.Code == http.StatusOK]
+		},
+		"gRPC": func(ctx context.Context) error {
+			ctx = metadata.NewIncomingContext(ctx, metadata.Pairs("authorization", "Bearer "+raw))
+			_, err := grpcmw.Unary(guard, grpcmw.All())(ctx, nil, &grpc.UnaryServerInfo{FullMethod: "/orders.Orders/List"},
+				func(context.Context, any) (any, error) { return nil, nil })
+			return err
+		},
+	} {
+		exporter := tracetest.NewInMemoryExporter()
+		ctx, span := trace.NewTracerProvider(trace.WithSyncer(exporter)).Tracer("test").Start(t.Context(), "request")
+		if err := ask(ctx); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		span.End()
+		spans := exporter.GetSpans()
+		if len(spans) != 2 || spans[0].Name != "authd verify" || spans[0].Parent.SpanID() != span.SpanContext().SpanID() {
+			t.Errorf("%s: %+v", name, spans)
+		}
+	}
+}
+
+// A request that is not recorded pays for no span.
+func TestUnrecordedCostsNothing(t *testing.T) {
+	observer, err := otelmw.NewObserver(otelmw.Options{MeterProvider: noop.NewMeterProvider()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, span := trace.NewTracerProvider(trace.WithSampler(trace.NeverSample())).Tracer("test").Start(t.Context(), "request")
+	defer span.End()
+	d := middleware.Decision{Outcome: middleware.Accepted, Policy: "closed", Duration: time.Microsecond}
+	observer.Decided(ctx, d)
+	if n := testing.AllocsPerRun(100, func() { observer.Decided(ctx, d) }); n > 0 {
+		t.Errorf("%v allocations", n)
 	}
 }
 
