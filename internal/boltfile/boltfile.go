@@ -36,10 +36,13 @@ const (
 // File is an open store file, held under an exclusive lock. Methods may be called concurrently.
 type File struct {
 	db      *bbolt.DB
+	path    string
+	info    os.FileInfo // of the file as it was opened
 	updates chan *update
 	closing chan struct{} // closed by Close: no update is accepted any more
 	done    chan struct{} // closed when the committer has ended
 	once    sync.Once
+	closed  error // what closing it came to, once that was done
 }
 
 type update struct {
@@ -48,10 +51,14 @@ type update struct {
 	done chan error // buffered, so the committer never waits for a caller
 }
 
-// Open opens or creates the file with mode 0600, and its folder with mode 0700.
+// Open opens or creates the file with mode 0600, and its folder with mode 0700. A file that is damaged, or that is gone although
+// there was one, gives ErrDamaged or ErrMissing.
 func Open(path string) (*File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("creating the folder of %s: %w", path, err)
+	}
+	if err := check(path); err != nil {
+		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
 	if errors.Is(err, bolterrors.ErrTimeout) {
@@ -60,8 +67,14 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
+	info, err := os.Stat(path)
+	if err := errors.Join(err, noteOpened(path)); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, err), db.Close())
+	}
 	f := &File{
 		db:      db,
+		path:    path,
+		info:    info,
 		updates: make(chan *update, maxGroup),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
@@ -114,9 +127,27 @@ func (f *File) Update(ctx context.Context, fn func(*bbolt.Tx) error) error {
 
 // Close commits the updates already accepted, releases the lock and closes the file.
 func (f *File) Close() error {
-	f.once.Do(func() { close(f.closing) })
-	<-f.done
-	return f.db.Close()
+	f.once.Do(func() {
+		close(f.closing)
+		<-f.done
+		f.closed = f.db.Close()
+		if f.closed == nil && f.Present() == nil {
+			f.closed = noteClosed(f.path)
+		}
+	})
+	return f.closed
+}
+
+// Present reports whether the file is still where it was opened. Whoever goes on without loses everything with the process.
+func (f *File) Present() error {
+	info, err := os.Stat(f.path)
+	if err == nil && !os.SameFile(info, f.info) {
+		err = errors.New("another file is in its place")
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrMissing, err)
+	}
+	return nil
 }
 
 // commit is the one goroutine that writes.
