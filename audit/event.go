@@ -47,8 +47,9 @@ const (
 
 	BackupMade Type = "backup_made" // an administrator took a backup; details say whether with the key-encryption key
 
-	Started   Type = "started"    // authd begins to serve, with the configuration in details, without secrets
-	AuditLost Type = "audit_lost" // count events did not reach this sink
+	ConfigReloaded Type = "config_reloaded" // the settings were read again; details.settings names those that changed
+	Started        Type = "started"         // authd begins to serve, with the configuration in details, without secrets
+	AuditLost      Type = "audit_lost"      // count events did not reach this sink
 )
 
 // Types returns all types.
@@ -60,7 +61,7 @@ func Types() []Type {
 		FactorAdded, FactorRemoved, FactorsReset,
 		KeyRotated, KeyActive, KeyRevoked, LeaderChanged,
 		ClientRefused, AdminRefused, RateLimited,
-		BackupMade, Started, AuditLost,
+		BackupMade, ConfigReloaded, Started, AuditLost,
 	}
 }
 

@@ -49,6 +49,9 @@ type AdminConfig struct {
 	// verifiers. Revocations by jti are kept that long. Required.
 	TokenLife time.Duration
 
+	// Reload reads the settings again and takes over what may be changed under way; nil where that cannot be done.
+	Reload Reload
+
 	// Audit records what administrators do; nil records nothing.
 	Audit Audit
 
@@ -102,6 +105,11 @@ func NewAdmin(c AdminConfig) (*Server, error) {
 	if c.Backups != nil {
 		guarded = append(guarded, &route{
 			method: http.MethodPost, path: "/admin/backup", handle: a.backup, changes: true, event: audit.BackupMade,
+		})
+	}
+	if c.Reload != nil {
+		guarded = append(guarded, &route{
+			method: http.MethodPost, path: "/admin/reload", handle: a.reload, changes: true,
 		})
 	}
 	for _, r := range guarded {

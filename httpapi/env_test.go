@@ -118,6 +118,7 @@ func newEnv(t testing.TB, change ...options) *env {
 		TokenSHA256: sha256.Sum256([]byte(adminToken)), Logins: publicConfig.Logins.(httpapi.LoginAdmin),
 		Users: e.users, Ends: ends, Sessions: e.sessions, Revocations: e.revocations, Mirror: e.mirror, Ring: e.ring,
 		Tokens: verifier, Keys: rotator, Leadership: rotatorLeads{}, TokenLife: 11 * time.Minute, Gatherer: e.registry,
+		Reload:  func(context.Context) ([]string, error) { return nil, nil },
 		Checks:  []httpapi.Check{{Name: "keys", Probe: func(context.Context) error { return e.ring.Check() }}},
 		Metrics: metrics, Log: log,
 	}

@@ -21,7 +21,7 @@ func IsPage(path string) bool {
 // Routes lists "METHOD /path/{param}" for every route that is no page, sorted.
 func (s *Server) Routes() []string {
 	var routes []string
-	for _, r := range s.site.echo.Routes() {
+	for _, r := range s.site.Load().echo.Routes() {
 		if IsPage(r.Path) {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -47,19 +48,28 @@ func setDefault[T comparable](v *T, to T) {
 // Server is one listener's handler together with its limits. It may serve several listeners, or none: as an
 // [http.Handler] it also answers requests of the same process.
 type Server struct {
-	site   *site
+	site   atomic.Pointer[site]
 	limits Limits
 }
 
-func newServer(s *site, l Limits) *Server { return &Server{s, l.withDefaults()} }
+func newServer(s *site, l Limits) *Server {
+	server := &Server{limits: l.withDefaults()}
+	server.site.Store(s)
+	return server
+}
+
+// Replace has s answer as other does from the next request on, within its own limits. Requests that are being answered are
+// not touched. It may be called at any time.
+func (s *Server) Replace(other *Server) { s.site.Store(other.site.Load()) }
 
 // ServeHTTP answers one request, without the limits that belong to connections.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	site := s.site.Load()
 	if r.Method == http.MethodOptions {
-		s.site.options(w, r)
+		site.options(w, r)
 		return
 	}
-	s.site.echo.ServeHTTP(w, r)
+	site.echo.ServeHTTP(w, r)
 }
 
 // Serve answers connections of l until ctx ends, and for Limits.Linger after that. Then it accepts no more, ends the
@@ -82,7 +92,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		WriteTimeout:      s.limits.WriteTimeout,
 		IdleTimeout:       s.limits.IdleTimeout,
 		MaxHeaderBytes:    s.limits.HeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.site.log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(s.site.Load().log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return requests },
 	}
 	served := make(chan error, 1)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -166,6 +167,48 @@ func TestKEKRotation(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), next.ID()) {
 			t.Errorf("%s: got %v, want an error that names the KEK %s", name, err, next.ID())
 		}
+	}
+}
+
+// KEKs are replaced while rings are sealed and opened: each document is under one of them.
+func TestReplaceKEKs(t *testing.T) {
+	old, next := keys.GenerateKEK(), keys.GenerateKEK()
+	codec, r := keys.NewCodec(old), richRing(t, "EdDSA")
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				data, err := codec.Marshal(r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := codec.Unmarshal(data); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 100 {
+		codec.Replace(old, next)
+		codec.Replace(next, old)
+	}
+	close(stop)
+	wg.Wait()
+	data, err := codec.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	codec.Replace(old)
+	if _, err := codec.Unmarshal(data); err == nil {
+		t.Error("a KEK that was taken away still opens")
 	}
 }
 

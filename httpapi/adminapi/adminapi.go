@@ -108,6 +108,11 @@ type Sealing struct {
 	Factors string `json:"factors,omitempty"`
 }
 
+// Reloaded names the settings that had changed and were taken over.
+type Reloaded struct {
+	Changed []string `json:"changed"`
+}
+
 // Rotated names the key that signs from now on.
 type Rotated struct {
 	ID string `json:"kid"`

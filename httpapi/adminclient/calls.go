@@ -112,6 +112,13 @@ func (c *Client) Keys(ctx context.Context) (adminapi.KeyList, error) {
 	return list, err
 }
 
+// Reload has the server read its settings again, and returns the names of those that had changed.
+func (c *Client) Reload(ctx context.Context) (changed []string, err error) {
+	var r adminapi.Reloaded
+	err = c.call(ctx, http.MethodPost, nil, nil, &r, "admin", "reload")
+	return r.Changed, err
+}
+
 // RotateKeys lets the standby sign from now on and returns its kid.
 func (c *Client) RotateKeys(ctx context.Context) (kid string, err error) {
 	var r adminapi.Rotated
