@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/authd-project/authd/audit"
 	"github.com/authd-project/authd/httpapi"
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/ratelimit"
 )
 
@@ -316,14 +316,7 @@ func TestAuditHoldsNoSecret(t *testing.T) {
 
 // The example of docs/audit.md is an event.
 func TestAuditGuideShowsAnEvent(t *testing.T) {
-	text, err := os.ReadFile("../docs/audit.md")
-	must(t, err)
-	_, after, found := strings.Cut(string(text), "```json\n")
-	example, _, closed := strings.Cut(after, "```")
-	if !found || !closed {
-		t.Fatal("docs/audit.md shows no event")
-	}
-	event, err := jsonschema.UnmarshalJSON(strings.NewReader(example))
+	event, err := jsonschema.UnmarshalJSON(strings.NewReader(docs.Text(t, "docs/audit.md", "json", 0)))
 	must(t, err)
 	must(t, auditSchema(t).Validate(event))
 }

@@ -3,13 +3,14 @@ package httpapi_test
 import (
 	"crypto/sha256"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/authd-project/authd/httpapi"
+	"github.com/authd-project/authd/internal/docs"
 )
 
 // The commands of docs/api.md print what it says.
@@ -22,68 +23,8 @@ func TestAPIGuide(t *testing.T) {
 	data := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(data, "admin-token"), []byte(adminToken+"\n"), 0o600))
 
-	addresses := strings.NewReplacer("http://127.0.0.1:8080", e.publicURL, "http://127.0.0.1:8081", e.adminURL)
-	const separator = "--- end of step ---\n"
-	steps := guide(t, "../docs/api.md")
-	var script strings.Builder
-	for _, s := range steps {
-		script.WriteString(addresses.Replace(s.command) + "\nprintf '\\n" + strings.ReplaceAll(separator, "\n", `\n`) + "'\n")
-	}
-	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script.String())
-	cmd.Env = append(os.Environ(), "AUTHD_DATA="+data)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	printed := strings.Split(strings.ReplaceAll(string(out), "\r", ""), separator)
-	for i, s := range steps {
-		pattern := strings.ReplaceAll(regexp.QuoteMeta(s.output), "…", ".*")
-		if got := trimLines(printed[i]); !regexp.MustCompile("^" + pattern + "$").MatchString(got) {
-			t.Errorf("$ %s\nprinted\n%s\nbut the guide says\n%s", s.command, got, s.output)
-		}
-	}
-}
-
-// trimLines removes blanks at the ends of lines, which an editor may remove from the guide.
-func trimLines(s string) string {
-	var lines []string
-	for line := range strings.Lines(s) {
-		lines = append(lines, strings.TrimRight(line, " \n"))
-	}
-	return strings.TrimSpace(strings.Join(lines, "\n"))
-}
-
-type step struct{ command, output string }
-
-// guide reads the console blocks: "$ " begins a command, "> " continues it, the rest is output.
-func guide(t *testing.T, file string) []step {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	must(t, err)
-	var steps []step
-	for i, block := range strings.Split(string(text), "```console\n") {
-		if i == 0 {
-			continue
-		}
-		block, _, _ = strings.Cut(block, "```")
-		for line := range strings.Lines(block) {
-			line = strings.TrimRight(line, "\n")
-			if command, ok := strings.CutPrefix(line, "$ "); ok {
-				steps = append(steps, step{command: command})
-				continue
-			}
-			last := &steps[len(steps)-1]
-			if more, ok := strings.CutPrefix(line, "> "); ok {
-				last.command += "\n" + more
-			} else {
-				last.output = strings.TrimSpace(last.output + "\n" + line)
-			}
-		}
-	}
-	if len(steps) < 20 {
-		t.Fatalf("%s has only %d commands", file, len(steps))
-	}
-	return steps
+	places := strings.NewReplacer("http://127.0.0.1:8080", e.publicURL, "http://127.0.0.1:8081", e.adminURL)
+	docs.Shell{Env: []string{"AUTHD_DATA=" + data}, Places: places}.Run(t, docs.Steps(t, "docs/api.md"))
 }
 
 // Every operation is in the guide, and the guide names no other.
@@ -99,5 +40,38 @@ func TestGuideIsComplete(t *testing.T) {
 				t.Errorf("%s: %s is not in the guide", name, path)
 			}
 		}
+	}
+}
+
+// The guide's table of codes has all that the package has, and no other.
+func TestGuideHasEveryCode(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	must(t, err)
+	var source string
+	for _, name := range files {
+		code, err := os.ReadFile(name)
+		must(t, err)
+		source += string(code)
+	}
+	text, err := os.ReadFile("../docs/api.md")
+	must(t, err)
+	_, table, found := strings.Cut(string(text), "\n## Codes\n")
+	if !found {
+		t.Fatal("the guide has no table of codes")
+	}
+	table, _, _ = strings.Cut(table, "\n## ")
+	var want, got []string
+	for _, m := range regexp.MustCompile(`(?m)^(?:const |\t)code\w+ += "(\w+)"`).FindAllStringSubmatch(source, -1) {
+		want = append(want, m[1])
+	}
+	for _, row := range regexp.MustCompile(`(?m)^\| \d{3} \| ([^|]*) \|`).FindAllStringSubmatch(table, -1) {
+		for _, m := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(row[1], -1) {
+			got = append(got, m[1])
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if len(want) < 20 || !slices.Equal(got, want) {
+		t.Errorf("the guide has the codes %q, authd %q", got, want)
 	}
 }

@@ -6,14 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/authd-project/authd/internal/docs"
 )
 
-// Every piece of Go in docs/middleware.md is short, and stands in an example, which is run.
+// Every piece of Go in docs/middleware.md is short, and its lines stand in an example, which is run, as do those of other pages.
 func TestGuide(t *testing.T) {
-	text, err := os.ReadFile("../docs/middleware.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	files, err := filepath.Glob("*example_test.go")
 	if err != nil {
 		t.Fatal(err)
@@ -30,17 +28,19 @@ func TestGuide(t *testing.T) {
 		}
 		examples.WriteString(flat(string(source)))
 	}
-	blocks := strings.Split(string(text), "```go\n")[1:]
-	if len(blocks) < 7 {
-		t.Fatalf("only %d pieces of Go", len(blocks))
-	}
-	for _, block := range blocks {
-		code, _, closed := strings.Cut(block, "```")
-		if n := strings.Count(code, "\n"); n >= 10 || !closed {
-			t.Errorf("%d lines, ten or more:\n%s", n, code)
+	for _, block := range slices.Concat(
+		docs.Blocks(t, "docs/middleware.md", "go"),
+		docs.Blocks(t, "docs/dpop.md", "go"),
+		docs.Blocks(t, "docs/second-factors.md", "go"),
+		docs.Blocks(t, "docs/redis.md", "go"),
+	) {
+		if n := strings.Count(block.Text, "\n"); n >= 10 {
+			t.Errorf("%s has %d lines, ten or more", block, n)
 		}
-		if !strings.Contains(examples.String(), flat(code)) {
-			t.Errorf("no example contains\n%s", code)
+		for line := range strings.Lines(flat(block.Text)) {
+			if !strings.Contains(examples.String(), "\n"+line) {
+				t.Errorf("no example contains this of %s:\n%s", block, line)
+			}
 		}
 	}
 }

@@ -19,13 +19,15 @@ func ExampleRedisSource() {
 	defer demo.end()
 	issuer := newRedisIssuer(&demo) // stands in for an authd and its Redis
 
-	source, err := redisstore.OpenSource(issuer.redisURL(), redisstore.SourceConfig{})
+	ctx, issuerURL, redisURL := demo.Context(), issuer.URL, issuer.redisURL()
+
+	source, err := redisstore.OpenSource(redisURL, redisstore.SourceConfig{}) // redis://verifier:PASSWORD@redis:6379
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer source.Close()
-	guard, err := middleware.New(demo.Context(), issuer.URL, middleware.Options{Audience: "orders", Redis: source})
+	guard, err := middleware.New(ctx, issuerURL, middleware.Options{Audience: "orders", Redis: source})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -3,7 +3,6 @@ package middleware_test
 import (
 	"context"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 	"github.com/authd-project/authd/middleware"
 	"github.com/authd-project/authd/middleware/middlewaretest"
@@ -58,21 +58,11 @@ func newRedisIssuer(t testing.TB) *redisIssuer {
 // verifierRights makes the command that gives a service the rights which docs/redis.md lists.
 func verifierRights(t testing.TB) []any {
 	t.Helper()
-	doc, err := os.ReadFile("../docs/redis.md")
-	if err != nil {
-		t.Fatal(err)
+	command := []any{"ACL", "SETUSER"}
+	for _, right := range strings.Fields(docs.File(t, "docs/redis.md", "verifier.acl"))[1:] {
+		command = append(command, strings.Replace(right, ">PASSWORD", ">secret", 1))
 	}
-	for line := range strings.Lines(string(doc)) {
-		if rights, ok := strings.CutPrefix(strings.TrimSpace(line), "user verifier on >PASSWORD "); ok {
-			command := []any{"ACL", "SETUSER", "verifier", "on", ">secret"}
-			for _, right := range strings.Fields(rights) {
-				command = append(command, right)
-			}
-			return command
-		}
-	}
-	t.Fatal("docs/redis.md has no line for the user verifier")
-	return nil
+	return command
 }
 
 // redisURL is how a service reaches the set, with the rights of one.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/keys"
 	"github.com/authd-project/authd/statuslist"
 	"github.com/authd-project/authd/token"
@@ -40,16 +41,9 @@ func ExampleNewChecker() {
 
 // Each line of Go in docs/status-list.md stands in the example.
 func TestGuide(t *testing.T) {
-	guide, err := os.ReadFile("../docs/status-list.md")
-	must(t, err)
 	example, err := os.ReadFile("example_test.go")
 	must(t, err)
-	_, code, found := strings.Cut(string(guide), "```go\n")
-	code, _, closed := strings.Cut(code, "```")
-	if !found || !closed {
-		t.Fatal("no Go in the guide")
-	}
-	for line := range strings.Lines(code) {
+	for line := range strings.Lines(docs.Text(t, "docs/status-list.md", "go", 0)) {
 		if !regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(strings.TrimSpace(line)) + `$`).Match(example) {
 			t.Errorf("not in the example: %s", line)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 )
 
@@ -24,9 +25,9 @@ import (
 func TestKubernetesAcceptsTokens(t *testing.T) {
 	t.Parallel()
 	proxy, target := issuerProxy(t)
-	s := serve(t, t.TempDir(), "--issuer", proxy.URL, "--audience", "authd,kubernetes", "--demo")
+	s := serveAs(t, t.TempDir(), docs.Text(t, "docs/kubernetes-tokens.md", "sh", 0), "https://auth.example.com", proxy.URL, "…", "--demo")
 	target.Store(s.URL)
-	cluster := testenv.NewKubernetes(t, "--authentication-config="+authenticationConfig(t, proxy, "kubernetes-tokens.md"))
+	cluster := testenv.NewKubernetes(t, "--authentication-config="+authenticationConfig(t, proxy, docs.Text(t, "docs/kubernetes-tokens.md", "yaml", 0)))
 
 	g := s.login(t, demoUser, demoPassword)
 	c := claimsOf(t, g.AccessToken)
@@ -42,7 +43,12 @@ func TestKubernetesAcceptsTokens(t *testing.T) {
 		t.Errorf("without a right: %v, %s", err, out)
 	}
 	admin(t, cluster, "create", "role", "reader", "--verb=list,get", "--resource=configmaps")
-	admin(t, cluster, "create", "rolebinding", "demo", "--role=reader", "--group=authd:demo")
+	bind, whoami, _ := strings.Cut(docs.Text(t, "docs/kubernetes-tokens.md", "sh", 1), "\n")
+	admin(t, cluster, kubectlWords(t, bind, "developers", "demo", "authd:developer", "authd:demo", "--namespace=shop", "--namespace=default")...)
+	words := kubectlWords(t, whoami, `"$TOKEN"`, g.AccessToken)
+	if out, err := cluster.Kubectl(t, cluster.TokenKubeconfig(t, "none"), words...); err != nil || !strings.Contains(out, "authd:"+c.Subject) {
+		t.Errorf("%s: %v, %s", whoami, err, out)
+	}
 	if out, err := read(); err != nil {
 		t.Errorf("with a right of the role: %v, %s", err, out)
 	}
@@ -65,7 +71,7 @@ func TestKubernetesHearsOfLogoutByExpiry(t *testing.T) {
 	s := serve(t, t.TempDir(), "--issuer", proxy.URL, "--audience", "kubernetes", "--demo",
 		"--access-ttl=20s", "--refresh-grace=5s")
 	target.Store(s.URL)
-	cluster := testenv.NewKubernetes(t, "--authentication-config="+authenticationConfig(t, proxy, "kubernetes-tokens.md"))
+	cluster := testenv.NewKubernetes(t, "--authentication-config="+authenticationConfig(t, proxy, docs.Text(t, "docs/kubernetes-tokens.md", "yaml", 0)))
 	awaitWhoami(t, cluster, cluster.TokenKubeconfig(t, s.login(t, demoUser, demoPassword).AccessToken))
 
 	g := s.login(t, demoUser, demoPassword)
@@ -98,24 +104,15 @@ func issuerProxy(t *testing.T) (proxy *httptest.Server, target *atomic.Value) {
 	return proxy, target
 }
 
-// authenticationConfig writes the AuthenticationConfiguration of a page of docs, for the issuer behind the proxy.
-func authenticationConfig(t *testing.T, proxy *httptest.Server, name string) (path string) {
+// authenticationConfig writes the AuthenticationConfiguration that a page shows, for the issuer behind the proxy.
+func authenticationConfig(t *testing.T, proxy *httptest.Server, shown string) (path string) {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, found := strings.Cut(string(page), "\n```yaml\n")
-	block, _, closed := strings.Cut(rest, "\n```")
-	if !found || !closed {
-		t.Fatal("the page has no yaml")
-	}
 	var config struct {
 		APIVersion string           `yaml:"apiVersion"`
 		Kind       string           `yaml:"kind"`
 		JWT        []map[string]any `yaml:"jwt"`
 	}
-	if err := yaml.Unmarshal([]byte(block), &config); err != nil {
+	if err := yaml.Unmarshal([]byte(shown), &config); err != nil {
 		t.Fatal(err)
 	}
 	issuer := config.JWT[0]["issuer"].(map[string]any)
@@ -155,6 +152,16 @@ func awaitWhoami(t *testing.T, cluster *testenv.KubernetesServer, kubeconfig str
 			t.Fatalf("the API server does not accept the token: %v, %s", err, out)
 		}
 	}
+}
+
+// kubectlWords are the arguments of a command on a page.
+func kubectlWords(t *testing.T, command string, places ...string) []string {
+	t.Helper()
+	words := strings.Fields(placed(t, uncommented(command), places...))
+	if words[0] != "kubectl" {
+		t.Fatalf("the page runs %q", words)
+	}
+	return words[1:]
 }
 
 func admin(t *testing.T, cluster *testenv.KubernetesServer, args ...string) {

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/authd-project/authd/audit/webhook"
+	"github.com/authd-project/authd/internal/docs"
 )
 
 // auditLine is what tests look at in a line of the audit log.
@@ -258,30 +258,6 @@ func TestAuditOnStandardOutput(t *testing.T) {
 // The commands of docs/audit.md print what it says.
 func TestAuditGuide(t *testing.T) {
 	t.Parallel()
-	runGuide(t, "../../docs/audit.md", strings.NewReplacer("127.0.0.1:8080", freePorts(t)+"1", "127.0.0.1:8081", freePorts(t)+"2"))
-}
-
-// runGuide runs the transcript of a page in an empty folder and compares what it prints; … stands for anything.
-func runGuide(t *testing.T, page string, places *strings.Replacer) {
-	t.Helper()
-	const separator = "--- end of step ---\n"
-	steps := transcript(t, page)
-	script := "trap 'kill $(jobs -p)' EXIT\n"
-	for _, s := range steps {
-		script += places.Replace(s.command) + "\nprintf '\\n" + strings.ReplaceAll(separator, "\n", `\n`) + "'\n"
-	}
-	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", "exec 2>&1\n"+script)
-	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+cmd.Dir)
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	printed := strings.Split(string(out), separator)
-	for i, s := range steps {
-		pattern := "^" + strings.ReplaceAll(regexp.QuoteMeta(places.Replace(s.output)), "…", ".*") + "$"
-		if got := strings.TrimSpace(printed[i]); !regexp.MustCompile(pattern).MatchString(got) {
-			t.Errorf("$ %s\nprinted\n%s\nbut the guide says\n%s", s.command, got, s.output)
-		}
-	}
+	places := strings.NewReplacer("127.0.0.1:8080", freePorts(t)+"1", "127.0.0.1:8081", freePorts(t)+"2")
+	docs.Shell{Env: path(), Places: places}.Run(t, docs.Steps(t, "docs/audit.md"))
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 )
 
@@ -26,7 +27,7 @@ func TestBrowserGuide(t *testing.T) {
 	t.Cleanup(application.Close)
 	var authd *server
 	front := "http://" + testenv.Nginx(t, func(addr string) string {
-		authd = serve(t, t.TempDir(), "--demo", "--issuer", "http://"+addr, "--trusted-proxies", "127.0.0.1/32", "--return-to", "/")
+		authd = serveAs(t, t.TempDir(), docs.Text(t, "docs/browser.md", "sh", 0), "127.0.0.1:8000", addr)
 		return deployed(t, "nginx-login.conf", addr, strings.TrimPrefix(authd.URL, "http://"), strings.TrimPrefix(application.URL, "http://"))
 	})
 	var chromium testenv.Browser
@@ -65,14 +66,8 @@ func TestBrowserGuideIsTrue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snippets := regexp.MustCompile("(?s)<!-- Cut from deploy/proxies/(\\S+); a test compares. -->\n```\\w+\n(.*?)```").FindAllStringSubmatch(string(text), -1)
-	if len(snippets) != 2 {
-		t.Fatalf("%d snippets", len(snippets))
-	}
-	for _, s := range snippets {
-		if file := deployFile(t, s[1]); !strings.Contains(unindented(file), "\n"+unindented(s[2])) {
-			t.Errorf("%s does not have\n%s", s[1], s[2])
-		}
+	for _, snippet := range docs.Blocks(t, "docs/browser.md", "nginx") {
+		isCutFrom(t, "nginx-login.conf", snippet.Text)
 	}
 	pictures := regexp.MustCompile(`\]\((screenshots/[a-z-]+\.png)\)`).FindAllStringSubmatch(string(text), -1)
 	if len(pictures) < 4 {

@@ -5,28 +5,22 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/authd-project/authd/internal/docs"
 )
 
 // The console of docs/console.md: made so, it lets root in, shows who leads, and is gone without a role.
 func TestConsoleGuide(t *testing.T) {
 	t.Parallel()
-	doc, err := os.ReadFile("../../docs/console.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const add = "user add root --role authd-admin"
-	if !strings.Contains(string(doc), "$ authd "+add) {
-		t.Fatalf("the guide does not say %q", add)
-	}
+	steps := docs.Steps(t, "docs/console.md", 0)
 	data := t.TempDir()
-	args := append(strings.Fields(add), "--data", data, "--admin-listen", "127.0.0.1:1")
+	args := append(strings.Fields(uncommented(steps[0].Command))[1:], "--data", data, "--admin-listen", "127.0.0.1:1")
 	if out, err := command(context.WithoutCancel(t.Context()), alicesPassword+"\n", args...); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	s := serve(t, data)
+	s := serveAs(t, data, steps[1].Command)
 	if status, to, _ := s.console(t, http.MethodGet, "/console", nil, nil); status != http.StatusSeeOther || !strings.HasPrefix(to, "/console/login") {
 		t.Errorf("without a login /console is answered %d to %q", status, to)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/authd-project/authd/dpop"
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 	"github.com/authd-project/authd/middleware"
 )
@@ -22,14 +23,9 @@ import (
 // The client of docs/dpop.md, whose proofs jose makes, logs in, calls, refreshes and logs out, with nonces and without.
 func TestDPoPGuide(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../docs/dpop.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, snippet, found := strings.Cut(string(text), "\n```js\n")
-	snippet, _, closed := strings.Cut(snippet, "\n```")
+	snippet := docs.Text(t, "docs/dpop.md", "js", 0)
 	const issuer = "'http://127.0.0.1:8080'"
-	if !found || !closed || strings.Count(snippet, issuer) != 1 {
+	if strings.Count(snippet, issuer) != 1 {
 		t.Fatal("docs/dpop.md has no client")
 	}
 	const main = `

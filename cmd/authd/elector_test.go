@@ -1,9 +1,11 @@
 package main_test
 
 import (
+	"context"
 	"flag"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 )
 
@@ -46,10 +49,16 @@ type sidecar struct {
 
 func startSidecar(t *testing.T, b backend, name string, args ...string) *sidecar {
 	t.Helper()
-	args = append([]string{"elector", "--http", "127.0.0.1:0", "--identity", name, "--backend", b.name}, append(b.flags, args...)...)
+	args = append([]string{"--backend", b.name}, append(b.flags, args...)...)
 	if !slices.Contains(args, "--election") {
 		args = append(args, "--election", "authd-leader") // which is the name of a Lease, too
 	}
+	return startElector(t, name, args...)
+}
+
+func startElector(t *testing.T, name string, args ...string) *sidecar {
+	t.Helper()
+	args = append([]string{"elector", "--http", "127.0.0.1:0", "--identity", name}, args...)
 	p := startProcess(t, regexp.MustCompile(`(?m)^elector of .* on http://\S+$`), "authd", args...)
 	return &sidecar{process: p, name: name, URL: p.out.find(t, `on (http://\S+)`)}
 }
@@ -188,6 +197,38 @@ func TestElectorSettings(t *testing.T) {
 			t.Errorf("authd elector %q: %v, and does not say %q:\n%s", args, err, want, out)
 		}
 	}
+}
+
+// The command that docs/elector.md builds runs a program where its elector leads.
+func TestLeaderJobGuide(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	build, run, _ := strings.Cut(docs.Text(t, "docs/elector.md", "sh", 2), "\n")
+	words := strings.Fields(placed(t, build, "-o leaderjob", "-o "+filepath.Join(dir, "leaderjob")))
+	cmd := exec.CommandContext(t.Context(), words[0], words[1:]...)
+	cmd.Dir = "../.."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", build, err, out)
+	}
+	done := filepath.Join(dir, "done")
+	job := "#!/bin/sh\n[ \"$*\" = --forever ] || exit 1\ntrap 'exit 0' TERM\nwhile sleep 0.05 && kill -0 $PPID; do echo x >>" + done + "; done\n"
+	if err := os.WriteFile(filepath.Join(dir, "make-reports"), []byte(job), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b := backend{"redis", []string{"--redis", "redis://" + testenv.Redis(t)}}
+	s := startSidecar(t, b, "a", "--election-lease", lease.String())
+	ctx, stop := context.WithCancel(t.Context())
+	leader := exec.CommandContext(ctx, "bash", "-c", placed(t, "exec "+run, "http://127.0.0.1:4040", s.URL))
+	leader.Dir = dir
+	leader.Cancel = func() error { return leader.Process.Signal(syscall.SIGTERM) }
+	if err := leader.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(); _ = leader.Wait() })
+	until(t, "the job to run", func() bool {
+		info, err := os.Stat(done)
+		return err == nil && info.Size() > 4
+	})
 }
 
 // A job that runs where a sidecar leads moves with the leadership, whether the sidecar dies or ends.

@@ -3,14 +3,12 @@ package main_test
 import (
 	"encoding/json"
 	"net/http"
-	"os"
-	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/authd-project/authd/httpapi/adminapi"
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 )
 
@@ -128,27 +126,7 @@ func TestExplainRetiredKey(t *testing.T) {
 func TestExplainTranscript(t *testing.T) {
 	t.Parallel()
 	s := serve(t, t.TempDir(), "--demo")
-	const separator = "\n--- end of step ---\n"
-	steps := transcript(t, "../../docs/explain.md")
-	var script strings.Builder
-	for _, step := range steps {
-		script.WriteString(strings.ReplaceAll(step.command, "http://127.0.0.1:8080", s.URL) +
-			"\nprintf '" + strings.ReplaceAll(separator, "\n", `\n`) + "'\n")
-	}
-	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script.String())
-	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"),
-		"AUTHD_DATA="+s.Data, "AUTHD_ADMIN_LISTEN="+strings.TrimPrefix(s.Admin, "http://"))
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	// How wide a column is depends on the times in it, and transcript leaves out lines without anything.
-	blanks, lines := regexp.MustCompile(` +`), regexp.MustCompile(`\n+`)
-	for i, printed := range strings.Split(strings.TrimSuffix(string(out), separator), separator) {
-		want := blanks.ReplaceAllString(strings.ReplaceAll(steps[i].output, "http://127.0.0.1:8080", s.URL), " ")
-		pattern := "^" + strings.ReplaceAll(regexp.QuoteMeta(want), "…", ".*") + "$"
-		if got := lines.ReplaceAllString(blanks.ReplaceAllString(strings.TrimSpace(printed), " "), "\n"); !regexp.MustCompile(pattern).MatchString(got) {
-			t.Errorf("$ %s\nprinted\n%s\nbut the guide says\n%s", steps[i].command, got, want)
-		}
-	}
+	env := append(path(), "AUTHD_DATA="+s.Data, "AUTHD_ADMIN_LISTEN="+strings.TrimPrefix(s.Admin, "http://"))
+	places := strings.NewReplacer("http://127.0.0.1:8080", s.URL)
+	docs.Shell{Env: env, Places: places}.Run(t, docs.Steps(t, "docs/explain.md"))
 }

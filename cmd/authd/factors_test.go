@@ -4,12 +4,11 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 )
 
@@ -18,62 +17,9 @@ func TestSecondFactorsGuide(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	s := serve(t, data, "--demo")
-	text, err := os.ReadFile("../../docs/second-factors.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const separator = "--- end of step ---\n"
-	steps := consoleSteps(string(text))
-	if len(steps) < 20 {
-		t.Fatalf("the guide has only %d commands", len(steps))
-	}
-	var script strings.Builder
-	for _, step := range steps {
-		script.WriteString(strings.ReplaceAll(step.command, "http://127.0.0.1:8080", s.URL) +
-			"\nprintf '\\n" + strings.ReplaceAll(separator, "\n", `\n`) + "'\n")
-	}
-	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script.String())
-	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+t.TempDir(),
-		"AUTHD_DATA="+data, "AUTHD_ADMIN_LISTEN="+strings.TrimPrefix(s.Admin, "http://"))
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	printed := strings.Split(string(out), separator)
-	for i, step := range steps {
-		pattern := strings.ReplaceAll(regexp.QuoteMeta(squeezed(step.output)), "…", ".*")
-		if got := squeezed(printed[i]); !regexp.MustCompile("^" + pattern + "$").MatchString(got) {
-			t.Errorf("$ %s\nprinted\n%s\nbut the guide says\n%s", step.command, got, step.output)
-		}
-	}
-}
-
-// consoleSteps reads all console blocks of a guide: "$ " begins a command, "> " continues it, the rest is output.
-func consoleSteps(text string) []step {
-	var steps []step
-	for i, block := range strings.Split(text, "```console\n") {
-		if i == 0 {
-			continue
-		}
-		block, _, _ = strings.Cut(block, "```")
-		for line := range strings.Lines(block) {
-			line = strings.TrimRight(line, "\n")
-			if command, ok := strings.CutPrefix(line, "$ "); ok {
-				steps = append(steps, step{command: command})
-			} else if more, ok := strings.CutPrefix(line, "> "); ok {
-				steps[len(steps)-1].command += "\n" + more
-			} else {
-				last := &steps[len(steps)-1]
-				last.output = strings.TrimSpace(last.output + "\n" + line)
-			}
-		}
-	}
-	return steps
-}
-
-// squeezed makes columns one blank apart.
-func squeezed(s string) string {
-	return strings.TrimSpace(regexp.MustCompile(` +`).ReplaceAllString(s, " "))
+	env := append(path(), "AUTHD_DATA="+data, "AUTHD_ADMIN_LISTEN="+strings.TrimPrefix(s.Admin, "http://"))
+	places := strings.NewReplacer("http://127.0.0.1:8080", s.URL)
+	docs.Shell{Env: env, Places: places}.Run(t, docs.Steps(t, "docs/second-factors.md"))
 }
 
 // Where the setting require-factor names roles, their users have to enrol; factors are where the users are.

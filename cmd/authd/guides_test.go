@@ -7,12 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 )
 
@@ -21,27 +21,12 @@ func TestOperationsTranscript(t *testing.T) {
 	t.Parallel()
 	public, admin := freePorts(t), freePorts(t)
 	places := strings.NewReplacer("127.0.0.1:6379", testenv.Redis(t), "127.0.0.1:808", public, "127.0.0.1:909", admin)
-	const separator = "--- end of step ---\n"
-	steps := transcript(t, "../../docs/operations.md")
-	script := "trap 'kill $(jobs -p)' EXIT\n"
-	for _, s := range steps {
-		script += places.Replace(s.command) + "\nprintf '\\n" + strings.ReplaceAll(separator, "\n", `\n`) + "'\n"
-	}
-	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
-	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+cmd.Dir)
-	out, err := cmd.Output()
-	if err != nil {
-		logs, _ := exec.Command("sh", "-c", "tail "+cmd.Dir+"/log-*").Output()
-		t.Fatalf("%v\n%s\n%s", err, out, logs)
-	}
-	printed := strings.Split(string(out), separator)
-	for i, s := range steps {
-		pattern := "^" + strings.ReplaceAll(regexp.QuoteMeta(places.Replace(s.output)), "…", ".*") + "$"
-		if got := strings.TrimSpace(printed[i]); !regexp.MustCompile(pattern).MatchString(got) {
-			t.Errorf("$ %s\nprinted\n%s\nbut the guide says\n%s", s.command, got, s.output)
-		}
-	}
+	docs.Shell{Env: path(), Places: places}.Run(t, docs.Steps(t, "docs/operations.md"))
+}
+
+// path is the environment of somebody who has installed authd.
+func path() []string {
+	return []string{"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH")}
 }
 
 // freePorts returns an address without its last digit, for which 1, 2 and 3 are free.
@@ -67,20 +52,15 @@ func freePorts(t *testing.T) string {
 // The shell loop of docs/elector.md works where its elector leads, and stops where it does not.
 func TestElectorGuide(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../docs/elector.md")
-	if err != nil {
-		t.Fatal(err)
+	loop := docs.Text(t, "docs/elector.md", "sh", 1)
+	words := strings.Fields(placed(t, docs.Text(t, "docs/elector.md", "sh", 0), "redis://redis:6379", "redis://"+testenv.Redis(t)))
+	if strings.Join(words[:2], " ") != "authd elector" {
+		t.Fatalf("the page runs %q", words)
 	}
-	_, after, found := strings.Cut(string(text), "<!-- A test runs this. -->\n```sh\n")
-	loop, _, closed := strings.Cut(after, "```")
-	if !found || !closed {
-		t.Fatal("docs/elector.md has no loop")
-	}
-	b := backend{"redis", []string{"--redis", "redis://" + testenv.Redis(t)}}
 	works := map[*sidecar]string{} // file that grows while the loop beside works
 	var sidecars []*sidecar
 	for _, name := range []string{"a", "b"} {
-		s := startSidecar(t, b, name, "--election-lease", lease.String())
+		s := startElector(t, name, append(words[2:], "--election-lease", lease.String())...)
 		sidecars = append(sidecars, s)
 		dir := t.TempDir()
 		works[s] = filepath.Join(dir, "done")
@@ -117,22 +97,10 @@ func TestElectorGuide(t *testing.T) {
 // An authd can do all it must with the rights that docs/redis.md lists.
 func TestRedisRights(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../docs/redis.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := regexp.MustCompile(`(?m)^user (authd on >)PASSWORD (.*)$`).FindStringSubmatch(string(text))
-	if m == nil {
-		t.Fatal("docs/redis.md lists no rights of authd")
-	}
 	addr := testenv.Redis(t)
 	admin := redis.NewClient(&redis.Options{Addr: addr})
 	defer admin.Close()
-	rules := []any{"ACL", "SETUSER"}
-	for _, rule := range strings.Fields(m[1] + "secret " + m[2]) {
-		rules = append(rules, rule)
-	}
-	if err := admin.Do(t.Context(), rules...).Err(); err != nil {
+	if err := admin.Do(t.Context(), documentedRights(t)["authd"]...).Err(); err != nil {
 		t.Fatal(err)
 	}
 	r := startReplicas(t, 3, "--redis", "redis://authd:secret@"+addr)
@@ -141,4 +109,19 @@ func TestRedisRights(t *testing.T) {
 	if entries, ok := denied.([]any); !ok || len(entries) > 0 {
 		t.Errorf("authd was denied: %v", denied)
 	}
+}
+
+// documentedRights are the commands that give the users of docs/redis.md their rights, and the password "secret".
+func documentedRights(t *testing.T) map[string][]any {
+	t.Helper()
+	users := map[string][]any{}
+	for _, line := range []string{docs.File(t, "docs/redis.md", "authd.acl"), docs.File(t, "docs/redis.md", "verifier.acl")} {
+		words := strings.Fields(strings.Replace(line, ">PASSWORD", ">secret", 1)) // user NAME and what it may
+		command := []any{"ACL", "SETUSER", words[1], "reset"}
+		for _, right := range words[2:] {
+			command = append(command, right)
+		}
+		users[words[1]] = command
+	}
+	return users
 }

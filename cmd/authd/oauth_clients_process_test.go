@@ -17,56 +17,46 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 )
 
-// codeBlock returns the n-th fenced block of a language on a page of docs, with addresses of this test in the place of
-// those that it names: each must be there.
-func codeBlock(t *testing.T, name, language string, n int, places ...string) string {
+// placed puts the addresses of this test into a block in the place of those that it names: each must be there.
+func placed(t *testing.T, block string, places ...string) string {
 	t.Helper()
-	text, err := os.ReadFile("../../docs/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := strings.Split(string(text), "\n```"+language+"\n")
-	if len(blocks) <= n+1 {
-		t.Fatalf("%s has %d blocks of %s", name, len(blocks)-1, language)
-	}
-	block, _, _ := strings.Cut(blocks[n+1], "\n```")
 	for i := 0; i < len(places); i += 2 {
 		if !strings.Contains(block, places[i]) {
-			t.Fatalf("block %d of %s does not have %q", n, name, places[i])
+			t.Fatalf("%q is not in\n%s", places[i], block)
 		}
 	}
-	return strings.NewReplacer(places...).Replace(block) + "\n"
+	return strings.NewReplacer(places...).Replace(block)
 }
 
 // The commands of the guides that register a client print what authd's file wants.
 func TestGuidesRegisterClients(t *testing.T) {
 	t.Parallel()
-	guides, err := filepath.Glob("../../docs/oidc-*.md")
-	if err != nil || len(guides) < 4 {
-		t.Fatal(guides, err)
-	}
-	for _, guide := range guides {
-		text, err := os.ReadFile(guide)
-		if err != nil {
-			t.Fatal(err)
-		}
-		commands := regexp.MustCompile(`(?m)^ *authd client new (?:.*\\\n)*.*$`).FindAllString(string(text), -1)
-		if len(commands) == 0 {
-			t.Errorf("%s registers no client", guide)
-		}
+	for _, guide := range [][]docs.Block{
+		docs.Blocks(t, "docs/oidc-go.md", "sh"),
+		docs.Blocks(t, "docs/oidc-kubernetes.md", "sh", 0),
+		docs.Blocks(t, "docs/oidc-oauth2-proxy.md", "sh", 0),
+		docs.Blocks(t, "docs/oidc-openid-client.md", "sh", 0, 2),
+	} {
 		var entries []string
-		for _, c := range commands {
-			cmd := exec.CommandContext(t.Context(), "sh", "-c", c)
-			cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-			out, err := cmd.CombinedOutput()
-			_, entry, found := strings.Cut(string(out), "oauth-clients:\n")
-			if err != nil || !found {
-				t.Errorf("%s: %s: %v\n%s", guide, c, err, out)
+		for _, block := range guide {
+			commands := regexp.MustCompile(`(?m)^authd client new (?:.*\\\n)*.*\n`).FindAllString(block.Text, -1)
+			if strings.Join(commands, "") != block.Text {
+				t.Errorf("%s has other commands", block)
 			}
-			entries = append(entries, entry)
+			for _, c := range commands {
+				cmd := exec.CommandContext(t.Context(), "sh", "-c", c)
+				cmd.Env = append(os.Environ(), path()...)
+				out, err := cmd.CombinedOutput()
+				_, entry, found := strings.Cut(string(out), "oauth-clients:\n")
+				if err != nil || !found {
+					t.Errorf("%s: %s: %v\n%s", block, c, err, out)
+				}
+				entries = append(entries, entry)
+			}
 		}
 		serve(t, t.TempDir(), "--oauth-clients", oauthFile(t, entries...)).terminate(t)
 	}
@@ -81,13 +71,16 @@ func TestOAuth2ProxyGuide(t *testing.T) {
 	}))
 	defer app.Close()
 	clients := tempFile(t, "clients.yaml", "")
-	s := serve(t, t.TempDir(), "--demo", "--oauth-clients", clients)
-	addr := testenv.OAuth2Proxy(t, func(addr string) string {
+	listen := freePorts(t) + "1"
+	s := serveAs(t, t.TempDir(), docs.Text(t, "docs/oidc-oauth2-proxy.md", "sh", 1), "https://auth.example.com", "http://"+listen,
+		"/etc/authd/oauth-clients.yaml", clients, "…", "--demo --listen "+listen)
+	words := strings.Fields(docs.Text(t, "docs/oidc-oauth2-proxy.md", "sh", 2)) // oauth2-proxy, in testenv's version
+	addr := testenv.OAuth2Proxy(t, words[1:], func(addr string) string {
 		secret, entry := oauthClient(t, "proxy", "--redirect-uri", "http://"+addr+"/oauth2/callback", "--scope", "openid,profile,offline_access")
 		if err := os.WriteFile(clients, []byte(entry), 0o600); err != nil { // authd runs already: it reads the file again
 			t.Fatal(err)
 		}
-		return codeBlock(t, "oidc-oauth2-proxy.md", "toml", 0,
+		return placed(t, docs.Text(t, "docs/oidc-oauth2-proxy.md", "toml", 0),
 			"127.0.0.1:4180", addr, "http://127.0.0.1:9090/", app.URL+"/", "https://app.example.com", "http://"+addr,
 			"https://auth.example.com", s.URL, "SECRET\"", secret+"\"", "COOKIE SECRET OF 32 BYTES.......", strings.Repeat("k", 32),
 			"cookie_secure = true", "cookie_secure = false", `cookie_refresh = "1m"`, `cookie_refresh = "2s"`)
@@ -134,10 +127,14 @@ func TestOpenIDClientGuide(t *testing.T) {
 	s := serve(t, t.TempDir(), "--demo", "--oauth-clients", oauthFile(t, shop, reports, orders))
 
 	dir := testenv.OpenIDClientDir(t)
+	name, found := strings.CutPrefix(docs.Text(t, "docs/oidc-openid-client.md", "sh", 1), "npm install ")
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", strings.TrimSpace(name))); err != nil || !found {
+		t.Errorf("the page installs %q, which is not what runs here: %v", name, err)
+	}
 	const laptop = ", undefined, { execute: [client.allowInsecureRequests] })"
 	files := map[string]string{
-		"auth.mjs": codeBlock(t, "oidc-openid-client.md", "js", 0, "https://auth.example.com", s.URL, "process.env.CLIENT_SECRET)", "process.env.CLIENT_SECRET"+laptop),
-		"services.mjs": codeBlock(t, "oidc-openid-client.md", "js", 1, "https://auth.example.com", s.URL,
+		"auth.mjs": placed(t, docs.Text(t, "docs/oidc-openid-client.md", "js", 0), "https://auth.example.com", s.URL, "process.env.CLIENT_SECRET)", "process.env.CLIENT_SECRET"+laptop),
+		"services.mjs": placed(t, docs.Text(t, "docs/oidc-openid-client.md", "js", 1), "https://auth.example.com", s.URL,
 			"process.env.REPORTS_SECRET)", "process.env.REPORTS_SECRET"+laptop, "process.env.ORDERS_SECRET)", "process.env.ORDERS_SECRET"+laptop),
 		"main.mjs": openIDClientMain,
 	}
@@ -244,7 +241,7 @@ func TestKubernetesAcceptsIDTokens(t *testing.T) {
 	_, other := oauthClient(t, "other", "--public", "--redirect-uri", "https://other.example/", "--scope", "openid,profile")
 	s := serve(t, t.TempDir(), "--issuer", proxy.URL, "--demo", "--oauth-clients", oauthFile(t, entry, other))
 	target.Store(s.URL)
-	cluster := testenv.NewKubernetes(t, "--authentication-config="+authenticationConfig(t, proxy, "oidc-kubernetes.md"))
+	cluster := testenv.NewKubernetes(t, "--authentication-config="+authenticationConfig(t, proxy, docs.Text(t, "docs/oidc-kubernetes.md", "yaml", 0)))
 
 	alice := newPerson(t, proxy)
 	flow := oauth2.Config{
@@ -257,6 +254,16 @@ func TestKubernetesAcceptsIDTokens(t *testing.T) {
 	who := awaitWhoami(t, cluster, cluster.TokenKubeconfig(t, id))
 	if who.Username != "authd:"+subject || !slices.Equal(who.Groups, []string{"authd:demo", "system:authenticated"}) {
 		t.Errorf("the API server knows %+v; want sub %s, role demo", who, subject)
+	}
+
+	bind := kubectlWords(t, docs.Text(t, "docs/oidc-kubernetes.md", "sh", 1), "authd:admin", "authd:demo", "--clusterrole=view", "--clusterrole=lists")
+	admin(t, cluster, "create", "clusterrole", "lists", "--verb=list", "--resource=namespaces") // "view" is filled by a controller
+	admin(t, cluster, bind...)
+	if out, err := kubectlByPlugin(t, cluster, docs.Text(t, "docs/oidc-kubernetes.md", "sh", 2), id); err != nil || !strings.Contains(out, "authd:"+subject) {
+		t.Errorf("with the credential plugin kubectl prints, %v\n%s", err, out)
+	}
+	if out, err := cluster.Kubectl(t, cluster.TokenKubeconfig(t, id), "get", "namespaces"); err != nil {
+		t.Errorf("with a right of the role: %v, %s", err, out)
 	}
 
 	flow.ClientID, flow.RedirectURL = "other", "https://other.example/"
@@ -272,4 +279,25 @@ func TestKubernetesAcceptsIDTokens(t *testing.T) {
 			t.Errorf("%s: %v, %s", name, err, out)
 		}
 	}
+}
+
+// kubectlByPlugin runs commands that set a credential plugin up and use it, and returns what the last prints. A script is in the
+// plugin's place: it checks how it is called, and gives kubectl an ID token.
+func kubectlByPlugin(t *testing.T, cluster *testenv.KubernetesServer, commands, id string) (out string, err error) {
+	t.Helper()
+	plugin := tempFile(t, "kubectl", `#!/bin/sh
+[ "$1 $2 $3 $4" = "oidc-login get-token --oidc-issuer-url=https://auth.example.com --oidc-client-id=kubernetes" ] || exit 1
+echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"`+id+`"}}'
+`)
+	if err := os.Chmod(plugin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := cluster.TokenKubeconfig(t, "none")
+	commands = placed(t, strings.ReplaceAll(commands, "\\\n", ""), "--exec-command=kubectl", "--exec-command="+plugin)
+	for command := range strings.Lines(commands) {
+		if out, err = cluster.Kubectl(t, kubeconfig, kubectlWords(t, command)...); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
 }

@@ -1,30 +1,35 @@
 package main_test
 
 import (
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/authd-project/authd/internal/docs"
 )
 
 // The snippets of docs/proxies.md stand in the files that the tests run.
 func TestProxiesGuide(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../../docs/proxies.md")
-	if err != nil {
-		t.Fatal(err)
+	for file, snippet := range map[string]string{
+		"nginx.conf":   docs.Text(t, "docs/proxies.md", "nginx", 0),
+		"Caddyfile":    docs.Text(t, "docs/proxies.md", "caddyfile", 0),
+		"haproxy.cfg":  docs.Text(t, "docs/proxies.md", "haproxy", 0),
+		"traefik.yaml": docs.Text(t, "docs/proxies.md", "yaml", 0),
+		"envoy.yaml":   docs.Text(t, "docs/proxies.md", "yaml", 1),
+	} {
+		isCutFrom(t, file, snippet)
 	}
-	snippets := regexp.MustCompile("(?s)<!-- Cut from deploy/proxies/(\\S+); a test compares. -->\n```\\w+\n(.*?)```").FindAllStringSubmatch(string(text), -1)
-	if len(snippets) != 5 {
-		t.Fatalf("%d snippets", len(snippets))
-	}
-	for _, s := range snippets {
-		if file := deployFile(t, s[1]); !strings.Contains(unindented(file), "\n"+unindented(s[2])) {
-			t.Errorf("%s does not have\n%s", s[1], s[2])
-		}
+}
+
+// isCutFrom checks that a page shows what stands in a file of deploy/proxies.
+func isCutFrom(t *testing.T, file, snippet string) {
+	t.Helper()
+	if !strings.Contains(unindented(deployFile(t, file)), "\n"+unindented(snippet)) {
+		t.Errorf("%s does not have\n%s", file, snippet)
 	}
 }
 

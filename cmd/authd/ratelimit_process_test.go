@@ -57,28 +57,12 @@ func (s *server) wantLoginFrom(t *testing.T, address, password string, want int)
 // redisAsDocumented starts a Redis whose user authd has the rights of docs/redis.md and no others, and returns its URL.
 func redisAsDocumented(t *testing.T, r *testenv.RedisServer) string {
 	t.Helper()
-	doc, err := os.ReadFile("../../docs/redis.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	client := redis.NewClient(&redis.Options{Addr: r.Addr})
 	defer client.Close()
-	for line := range strings.Lines(string(doc)) {
-		rights, ok := strings.CutPrefix(line, "user authd ")
-		if !ok {
-			continue
-		}
-		args := []any{"ACL", "SETUSER", "authd"}
-		for _, rule := range strings.Fields(strings.Replace(rights, ">PASSWORD", ">secret", 1)) {
-			args = append(args, rule)
-		}
-		if err := client.Do(t.Context(), args...).Err(); err != nil {
-			t.Fatal(err)
-		}
-		return "redis://authd:secret@" + r.Addr
+	if err := client.Do(t.Context(), documentedRights(t)["authd"]...).Err(); err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("docs/redis.md has no user authd")
-	return ""
+	return "redis://authd:secret@" + r.Addr
 }
 
 // sharing are the settings with which several authd share a Redis.

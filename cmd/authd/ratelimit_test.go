@@ -1,12 +1,15 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/authd-project/authd/httpapi"
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/ratelimit"
 )
 
@@ -59,6 +62,34 @@ func TestRateLimitsAreDocumented(t *testing.T) {
 		if !strings.Contains(string(text), "`"+name+"`") {
 			t.Errorf("the budget %s is not named", name)
 		}
+	}
+}
+
+// The file that docs/ratelimit.md shows changes what it names, and nothing else.
+func TestRateLimitsExample(t *testing.T) {
+	cfg, err := load(t, nil, "--config", write(t, docs.Text(t, "docs/ratelimit.md", "yaml", 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes, err := cfg.rateLimits()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := new(LimitConfig).rateLimits()
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(want, "revocations")
+	want["introspect"] = ratelimit.Policy{Algorithm: ratelimit.TokenBucket, Limit: 500, Window: time.Second, Burst: 1000}
+	want["me"] = ratelimit.Policy{Algorithm: ratelimit.SlidingWindow, Limit: 600, Window: time.Minute}
+	if !maps.Equal(routes, want) {
+		t.Errorf("routes are limited by %v, want %v", routes, want)
+	}
+	logins, err := cfg.loginPolicies()
+	wantLogins := ratelimit.DefaultLoginPolicies()
+	wantLogins.Address = ratelimit.Policy{Algorithm: ratelimit.TokenBucket, Limit: 200, Window: 15 * time.Minute}
+	if err != nil || logins != wantLogins {
+		t.Errorf("logins are limited by %+v, %v, want %+v", logins, err, wantLogins)
 	}
 }
 

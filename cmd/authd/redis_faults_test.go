@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -211,23 +210,8 @@ func (p *patient) set(name string, value any) { p.t.Helper(); p.do("CONFIG", "SE
 // grant gives both users the rights that docs/redis.md lists for them, whatever was done to them.
 func (p *patient) grant() {
 	p.t.Helper()
-	doc, err := os.ReadFile("../../docs/redis.md")
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	granted := 0
-	for line := range strings.Lines(string(doc)) {
-		if words := strings.Fields(line); len(words) > 3 && words[0] == "user" && words[3] == ">PASSWORD" {
-			command := []any{"ACL", "SETUSER", words[1], "reset", "on", ">secret"}
-			for _, right := range words[4:] {
-				command = append(command, right)
-			}
-			p.do(command...)
-			granted++
-		}
-	}
-	if granted != 2 {
-		p.t.Fatalf("docs/redis.md lists the rights of %d users, want authd and verifier", granted)
+	for _, command := range documentedRights(p.t) {
+		p.do(command...)
 	}
 }
 

@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"net/http"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/authd-project/authd/internal/boltfile"
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 )
 
@@ -86,19 +86,8 @@ func remembersEpoch(t *testing.T, data string) (remembers bool) {
 // loadAcceptCommand returns the command in docs/redis.md that accepts the loss.
 func loadAcceptCommand(t *testing.T) (args []any) {
 	t.Helper()
-	doc, err := os.ReadFile("../../docs/redis.md")
-	if err != nil {
-		t.Fatal(err)
+	for _, word := range strings.Fields(docs.Text(t, "docs/redis.md", "sh", 0))[1:] { // after redis-cli
+		args = append(args, strings.Trim(word, "'"))
 	}
-	for line := range strings.Lines(string(doc)) {
-		if command, found := strings.CutPrefix(line, "redis-cli HDEL "); found {
-			args = append(args, "HDEL")
-			for _, word := range strings.Fields(command) {
-				args = append(args, strings.Trim(word, "'"))
-			}
-			return args
-		}
-	}
-	t.Fatal("docs/redis.md does not say how to accept a loss")
-	return nil
+	return args
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 )
 
@@ -224,10 +225,6 @@ func restrictedEtcd(t *testing.T) (flags []string) {
 	const prefix, password = "test/", "made-for-tests"
 	addr := testenv.Etcd(t).Addr
 	client := testenv.EtcdClient(t, clientv3.Config{Endpoints: []string{addr}})
-	guide, err := os.ReadFile("../../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	must := func(_ any, err error) {
 		t.Helper()
 		if err != nil {
@@ -235,7 +232,7 @@ func restrictedEtcd(t *testing.T) (flags []string) {
 		}
 	}
 	must(client.RoleAdd(t.Context(), "authd"))
-	rights := regexp.MustCompile(`(?m)^etcdctl role grant-permission authd readwrite (\S+)( --prefix)?$`).FindAllStringSubmatch(string(guide), -1)
+	rights := regexp.MustCompile(`(?m)^etcdctl role grant-permission authd readwrite (\S+)( --prefix)?$`).FindAllStringSubmatch(docs.Text(t, "docs/operations.md", "sh", 0), -1)
 	if len(rights) != 2 {
 		t.Fatalf("docs/operations.md grants %q", rights)
 	}

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -13,12 +12,15 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/authd-project/authd/internal/docs"
 )
 
 // The commands of docs/shared-signals.md print what it says.
 func TestSharedSignalsGuide(t *testing.T) {
 	t.Parallel()
-	runGuide(t, "../../docs/shared-signals.md", strings.NewReplacer("127.0.0.1:8080", freePorts(t)+"1", "127.0.0.1:8081", freePorts(t)+"2"))
+	places := strings.NewReplacer("127.0.0.1:8080", freePorts(t)+"1", "127.0.0.1:8081", freePorts(t)+"2")
+	docs.Shell{Env: path(), Places: places}.Run(t, docs.Steps(t, "docs/shared-signals.md"))
 }
 
 // A receiver is pushed what happens to sessions and accounts, signed by a key that the issuer publishes, also what happened
@@ -48,13 +50,9 @@ func TestSharedSignalsArePushed(t *testing.T) {
 	args := []string{"--demo", "--ssf", "--ssf-push-hosts=" + at.Host}
 	s := serve(t, data, args...)
 	s.authd(t, alicesPassword, "user", "add", "alice")
-	body, _ := json.Marshal(map[string]any{
-		"delivery": map[string]string{"method": "urn:ietf:rfc:8935", "endpoint_url": receiver.URL + "/events", "authorization_header": "Bearer of the receiver"},
-		"events_requested": []string{
-			"https://schemas.openid.net/secevent/caep/event-type/session-revoked", "https://schemas.openid.net/secevent/risc/event-type/account-disabled",
-		},
-	})
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/v1/ssf/streams", bytes.NewReader(body))
+	body := placed(t, docs.Text(t, "docs/shared-signals.md", "json", 0), "https://shop.example.com", receiver.URL, "Bearer …", "Bearer of the receiver",
+		`session-revoked"]`, `session-revoked", "https://schemas.openid.net/secevent/risc/event-type/account-disabled"]`)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/v1/ssf/streams", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

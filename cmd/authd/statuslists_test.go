@@ -6,10 +6,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 	"github.com/authd-project/authd/keys"
 	"github.com/authd-project/authd/revocation"
@@ -75,10 +77,25 @@ func TestStatusLists(t *testing.T) {
 	s := serve(t, data, args...)
 	listen := strings.TrimPrefix(s.URL, "http://")
 	taken := make(map[token.StatusReference]bool)
+	var shown struct {
+		Status struct {
+			List struct {
+				Index uint64 `json:"idx"`
+				URI   string
+			} `json:"status_list"`
+		}
+	}
+	if err := json.Unmarshal([]byte("{"+docs.Text(t, "docs/status-list.md", "json", 0)+"}"), &shown); err != nil {
+		t.Fatal(err)
+	}
+	places := regexp.MustCompile(`^(https://auth\.example\.com|` + regexp.QuoteMeta(s.URL) + `)/v1/statuslists/\d+-\d+$`)
+	if !places.MatchString(shown.Status.List.URI) || shown.Status.List.Index == 0 {
+		t.Errorf("the page shows %+v", shown.Status)
+	}
 	login := func() grant {
 		g := s.login(t, "demo", "correct horse battery staple")
 		ref := statusOf(t, g)
-		if taken[ref] || !strings.HasPrefix(ref.URI, s.URL+"/v1/statuslists/") {
+		if taken[ref] || !places.MatchString(ref.URI) {
 			t.Fatalf("place %+v: taken %v", ref, taken[ref])
 		}
 		taken[ref] = true

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/authd-project/authd/internal/docs"
 )
 
 // The README's transcript is what a newcomer types; it must print what the README says.
@@ -19,40 +21,14 @@ func TestREADMETranscript(t *testing.T) {
 		"http://127.0.0.1:9090", "http://"+orders.out.find(t, `listening on (\S+)`),
 	)
 
-	steps := transcript(t, "../../README.md")
-	const separator = "\n--- end of step ---\n"
-	var script strings.Builder
-	for _, step := range steps {
-		script.WriteString(addresses.Replace(step.command) + "\nprintf '" + strings.ReplaceAll(separator, "\n", `\n`) + "'\n")
-	}
-	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script.String())
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	printed := strings.Split(string(out), separator)
-	for i, step := range steps {
-		want := addresses.Replace(step.output)
-		if got := strings.TrimSpace(printed[i]); got != want {
-			t.Errorf("$ %s\nprinted\n%s\nbut the README says\n%s", step.command, got, want)
-		}
-	}
+	docs.Shell{Env: path(), Places: addresses}.Run(t, docs.Steps(t, "README.md"))
 }
 
 // The README's program must compile against the middleware as it is.
 func TestREADMEProgramCompiles(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, program, _ := strings.Cut(string(readme), "```go\n")
-	program, _, found := strings.Cut(program, "```\n")
-	if !found {
-		t.Fatal("the README has no program")
-	}
 	file := filepath.Join(t.TempDir(), "main.go")
-	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(docs.Text(t, "README.md", "go", 0)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.CommandContext(t.Context(), "go", "vet", file).CombinedOutput(); err != nil {
@@ -76,39 +52,4 @@ func TestCIRunsTheREADMEsTestCommand(t *testing.T) {
 	if !ok || !strings.Contains(string(readme), "\n"+command+" ") {
 		t.Errorf(".ci/run ends with %q, which is not a command of the README", lines[len(lines)-1])
 	}
-}
-
-type step struct{ command, output string }
-
-// transcript reads the console block behind the marker: "$ " begins a command, "> " continues it, the rest is output.
-func transcript(t *testing.T, file string) []step {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, after, found := strings.Cut(string(data), "<!-- A test runs these commands")
-	_, block, opened := strings.Cut(after, "```console\n")
-	block, _, closed := strings.Cut(block, "```\n")
-	if !found || !opened || !closed {
-		t.Fatalf("%s has no transcript", file)
-	}
-	return stepsOf(block)
-}
-
-// stepsOf reads the commands of a block and what each prints.
-func stepsOf(block string) []step {
-	var steps []step
-	for line := range strings.Lines(block) {
-		line = strings.TrimRight(line, "\n")
-		if command, ok := strings.CutPrefix(line, "$ "); ok {
-			steps = append(steps, step{command: command})
-		} else if more, ok := strings.CutPrefix(line, "> "); ok {
-			steps[len(steps)-1].command += "\n" + more
-		} else {
-			last := &steps[len(steps)-1]
-			last.output = strings.TrimSpace(last.output + "\n" + line)
-		}
-	}
-	return steps
 }

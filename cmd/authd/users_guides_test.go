@@ -6,68 +6,51 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 )
-
-// guideFile returns a file that a page shows behind the marker with its name.
-func guideFile(t *testing.T, page, name string) string {
-	t.Helper()
-	text, err := os.ReadFile("../../docs/" + page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, after, found := strings.Cut(string(text), "<!-- A test uses this as "+name+". -->\n```")
-	_, after, opened := strings.Cut(after, "\n")
-	block, _, closed := strings.Cut(after, "\n```\n")
-	if !found || !opened || !closed {
-		t.Fatalf("docs/%s has no %s", page, name)
-	}
-	return block + "\n"
-}
 
 // guideDir is a folder that stands for /etc/authd of the guides.
 type guideDir struct {
 	path   string
-	places *strings.Replacer
+	others []string // in the places of the guides, in pairs
 }
 
 // newGuideDir returns one where also other places of the guides are replaced, given in pairs.
 func newGuideDir(t *testing.T, places ...string) guideDir {
 	t.Helper()
 	path := t.TempDir()
-	return guideDir{path, strings.NewReplacer(append(places, "/etc/authd", path)...)}
+	return guideDir{path, append(places, "/etc/authd", path)}
+}
+
+// places puts the server in the place of the guides', too.
+func (d guideDir) places(s *server) *strings.Replacer {
+	return strings.NewReplacer(append([]string{"http://127.0.0.1:8080", s.URL}, d.others...)...)
 }
 
 func (d guideDir) write(t *testing.T, name, text string) (file string) {
 	t.Helper()
 	file = filepath.Join(d.path, name)
-	if err := os.WriteFile(file, []byte(d.places.Replace(text)), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.NewReplacer(d.others...).Replace(text)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return file
 }
 
-// runUsersGuide runs the commands of a page but its first, which starts the server that they speak to.
-func runUsersGuide(t *testing.T, page string, s *server, d guideDir) {
+// runUsersGuide runs the commands of a page: the first starts the server that the others speak to.
+func runUsersGuide(t *testing.T, steps []docs.Step, d guideDir) *server {
 	t.Helper()
-	for _, step := range transcript(t, "../../docs/"+page)[1:] {
-		pattern := "^" + strings.ReplaceAll(regexp.QuoteMeta(step.output), "…", ".*") + "$"
-		got := strings.TrimSpace(s.shell(t, d.places.Replace(step.command)))
-		if !regexp.MustCompile(pattern).MatchString(spaced(got)) && !regexp.MustCompile(spaced(pattern)).MatchString(spaced(got)) {
-			t.Errorf("$ %s\nprinted\n%s\nbut the guide says\n%s", step.command, got, step.output)
-		}
-	}
+	s := serveAs(t, t.TempDir(), strings.NewReplacer(d.others...).Replace(steps[0].Command))
+	env := append(path(), "AUTHD_DATA="+s.Data, "AUTHD_ADMIN_LISTEN="+strings.TrimPrefix(s.Admin, "http://"))
+	docs.Shell{Env: env, Places: d.places(s)}.Run(t, steps[1:])
+	return s
 }
-
-// spaced makes one space of several: the width of a column follows what is in it.
-func spaced(text string) string { return regexp.MustCompile(` +`).ReplaceAllString(text, " ") }
 
 // ready reports the answer of the readiness check.
 func (s *server) ready(t *testing.T) int {
@@ -127,7 +110,7 @@ func (g grant) claims(t *testing.T) (c struct {
 func TestLDAPGuide(t *testing.T) {
 	t.Parallel()
 	directory := testenv.NewLDAP(t)
-	directory.Apply(t, regexp.MustCompile(`(?m)^(dn: .*)$`).ReplaceAllString(guideFile(t, "users-ldap.md", "people.ldif"), "$1\nchangetype: add"))
+	directory.Apply(t, regexp.MustCompile(`(?m)^(dn: .*)$`).ReplaceAllString(docs.File(t, "docs/users-ldap.md", "people.ldif"), "$1\nchangetype: add"))
 	ca, err := os.ReadFile(directory.CA)
 	if err != nil {
 		t.Fatal(err)
@@ -135,9 +118,8 @@ func TestLDAPGuide(t *testing.T) {
 	d := newGuideDir(t, "ldaps://ldap.example.com", "ldaps://"+directory.AddrTLS)
 	d.write(t, "ldap-ca.pem", string(ca))
 	d.write(t, "ldap-password", "a long password that nobody types\n")
-	file := d.write(t, "ldap.yaml", guideFile(t, "users-ldap.md", "ldap.yaml"))
-	s := serve(t, t.TempDir(), "--users", "sqlite", "--users", "ldap:"+file)
-	runUsersGuide(t, "users-ldap.md", s, d)
+	file := d.write(t, "ldap.yaml", docs.File(t, "docs/users-ldap.md", "ldap.yaml"))
+	s := runUsersGuide(t, docs.Steps(t, "docs/users-ldap.md"), d)
 	if !strings.Contains(s.out.String(), "users.db, then ldap:"+file+", read only") {
 		t.Error("the announcement does not say where the users are")
 	}
@@ -188,8 +170,9 @@ func TestLDAPGuide(t *testing.T) {
 	}
 
 	// The file for Active Directory is taken, and authd waits for the directory.
-	d.places = strings.NewReplacer("/etc/authd", d.path, "dc1.corp.example.com", "127.0.0.1:1", "dc2.corp.example.com", "127.0.0.1:2")
-	ad := serve(t, t.TempDir(), "--users", "sqlite", "--users", "ldap:"+d.write(t, "ad.yaml", guideFile(t, "users-ldap.md", "ad.yaml")))
+	d.others = []string{"/etc/authd", d.path, "dc1.corp.example.com", "127.0.0.1:1", "dc2.corp.example.com", "127.0.0.1:2"}
+	file = d.write(t, "ad.yaml", docs.File(t, "docs/users-ldap.md", "ad.yaml"))
+	ad := serveAs(t, t.TempDir(), docs.Steps(t, "docs/users.md", 4)[0].Command, "/etc/authd/ldap.yaml", file)
 	if got := ad.tryLogin(t, "alice", password); got != http.StatusServiceUnavailable || !strings.Contains(ad.out.String(), "a source does not answer") {
 		t.Errorf("while Active Directory does not answer, a login is answered %d", got)
 	}
@@ -197,20 +180,6 @@ func TestLDAPGuide(t *testing.T) {
 	if strings.Contains(s.out.String(), "a long password that nobody types") || strings.Contains(s.out.String(), password) {
 		t.Error("the log has a password")
 	}
-}
-
-// shell runs a command of a guide against this server.
-func (s *server) shell(t *testing.T, script string) string {
-	t.Helper()
-	script = strings.ReplaceAll(script, "http://127.0.0.1:8080", s.URL)
-	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
-	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "HOME="+t.TempDir(),
-		"AUTHD_DATA="+s.Data, "AUTHD_ADMIN_LISTEN="+strings.TrimPrefix(s.Admin, "http://"))
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("$ %s\n%v\n%s", script, err, out)
-	}
-	return string(out)
 }
 
 func rawBase64(text string) ([]byte, error) { return base64.RawURLEncoding.DecodeString(text) }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 )
 
@@ -18,8 +19,8 @@ func TestQueryGuide(t *testing.T) {
 	const password = "violin marmalade tundra"
 	server := testenv.NewPostgres(t)
 	database := server.Database(t, "")
-	server.Exec(t, database, guideFile(t, "users-sql.md", "table.sql"))
-	server.Exec(t, database, guideFile(t, "users-sql.md", "role.sql"))
+	server.Exec(t, database, docs.File(t, "docs/users-sql.md", "table.sql"))
+	server.Exec(t, database, docs.File(t, "docs/users-sql.md", "role.sql"))
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
@@ -31,9 +32,8 @@ func TestQueryGuide(t *testing.T) {
 	}
 	d := newGuideDir(t, "db.example.com/app?sslmode=verify-full", server.Addr+u.Path+"?sslmode=disable")
 	d.write(t, "app-password", "a long password that nobody types\n")
-	file := d.write(t, "app.yaml", guideFile(t, "users-sql.md", "app.yaml"))
-	s := serve(t, t.TempDir(), "--users", "query:"+file)
-	runUsersGuide(t, "users-sql.md", s, d)
+	d.write(t, "app.yaml", docs.File(t, "docs/users-sql.md", "app.yaml"))
+	s := runUsersGuide(t, docs.Steps(t, "docs/users-sql.md"), d)
 
 	alice := s.login(t, "alice@example.com", password)
 	if c := alice.claims(t); c.Subject != "app:1" || len(c.Roles) != 1 || c.Roles[0] != "admin" {

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/crypto/bcrypt"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 )
 
@@ -105,7 +106,13 @@ func TestPostgresRights(t *testing.T) {
 	}
 	server.Exec(t, database, "CREATE ROLE authd LOGIN PASSWORD 'secret'")
 	granted := 0
-	for line := range strings.Lines(guideFile(t, "users.md", "roles.sql")) {
+	roles := docs.File(t, "docs/users.md", "roles.sql")
+	for line := range strings.Lines(docs.Text(t, "docs/second-factors.md", "sql", 0)) {
+		if rights := strings.TrimSuffix(line, " TO authd;\n"); !strings.Contains(roles, strings.Replace(rights, "SELECT ON ", "SELECT ON schema_migrations, ", 1)) {
+			t.Errorf("the page on users does not list the right of the page on second factors: %s", line)
+		}
+	}
+	for line := range strings.Lines(roles) {
 		if strings.Contains(line, " ON ") && strings.HasPrefix(line, "GRANT SELECT") {
 			server.Exec(t, database, line)
 			granted++
@@ -118,7 +125,8 @@ func TestPostgresRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := serve(t, t.TempDir(), "--users", server.URL("authd", "secret", strings.TrimPrefix(u.Path, "/")), "--kek-file", kek)
+	s := serveAs(t, t.TempDir(), docs.Steps(t, "docs/users.md", 1)[0].Command+" --kek-file "+kek, "db.example.com/authd?sslmode=verify-full",
+		server.Addr+u.Path+"?sslmode=disable", "/etc/authd/db-password", tempFile(t, "db-password", "secret\n"))
 	s.authd(t, alicesPassword+"\n", "user", "add", "alice")
 	g := s.login(t, "alice", alicesPassword)
 	if _, got := s.refresh(t, g.RefreshToken); got != http.StatusOK {

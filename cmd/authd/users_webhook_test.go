@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/authd-project/authd/internal/docs"
 )
 
 // The guide to webhooks, with its receiver.
@@ -19,16 +21,20 @@ func TestWebhookGuide(t *testing.T) {
 	listen := l.Addr().String()
 	l.Close()
 	d := newGuideDir(t, "127.0.0.1:9000", listen)
-	secret := d.write(t, "webhook-secret", "a secret that nobody types\n")
-	file := d.write(t, "webhook.yaml", guideFile(t, "users-webhook.md", "webhook.yaml"))
-	program := d.write(t, "receiver.go", guideFile(t, "users-webhook.md", "receiver.go"))
+	docs.Shell{Places: strings.NewReplacer(d.others...)}.Run(t, docs.Steps(t, "docs/users-webhook.md", 0))
+	file := d.write(t, "webhook.yaml", docs.File(t, "docs/users-webhook.md", "webhook.yaml"))
+	program := d.write(t, "receiver.go", docs.File(t, "docs/users-webhook.md", "receiver.go"))
 	binary := filepath.Join(d.path, "receiver")
 	if out, err := exec.Command("go", "build", "-o", binary, program).CombinedOutput(); err != nil {
 		t.Fatalf("building the receiver: %v\n%s", err, out)
 	}
+	run, found := strings.CutPrefix(docs.Steps(t, "docs/users-webhook.md", 1)[0].Command, "go run receiver.go ")
+	if !found {
+		t.Fatalf("the page does not run the receiver")
+	}
 	var receiver *exec.Cmd
 	start := func() {
-		receiver = exec.Command(binary, secret, listen)
+		receiver = exec.Command(binary, strings.Fields(strings.NewReplacer(d.others...).Replace(run))...)
 		if err := receiver.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -45,8 +51,7 @@ func TestWebhookGuide(t *testing.T) {
 	})
 
 	const password = "violin marmalade tundra"
-	s := serve(t, t.TempDir(), "--users", "sqlite,webhook:"+file)
-	runUsersGuide(t, "users-webhook.md", s, d)
+	s := runUsersGuide(t, docs.Steps(t, "docs/users-webhook.md", 2), d)
 	alice := s.login(t, "alice", password)
 	if c := alice.claims(t); c.Subject != "webhook:42" || len(c.Roles) != 1 || c.Roles[0] != "admin" {
 		t.Errorf("the token says %+v", c)

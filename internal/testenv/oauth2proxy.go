@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// OAuth2Proxy starts oauth2-proxy and returns the address it listens on. configure is given that address, of a free
-// loopback port, and returns the file that --config names; it must set http_address to it. See [Nginx] for how it ends.
-func OAuth2Proxy(t testing.TB, configure func(addr string) string) (addr string) {
+// OAuth2Proxy starts oauth2-proxy with args and returns the address it listens on. configure is given that address, of a free
+// loopback port, and returns the file oauth2-proxy.cfg; it must set http_address to it. See [Nginx] for how it ends.
+func OAuth2Proxy(t testing.TB, args []string, configure func(addr string) string) (addr string) {
 	t.Helper()
 	binary, err := oauth2ProxyPath()
 	if err != nil {
 		t.Fatal(err)
 	}
 	addr = startDaemon(t, daemon{
-		program: binary, args: []string{"--config", "oauth2-proxy.cfg"}, ready: "OAuthProxy configured", file: "oauth2-proxy.cfg",
+		program: binary, args: args, ready: "OAuthProxy configured", file: "oauth2-proxy.cfg",
 	}, configure)
 	awaitListener(t, addr) // it says nothing once it listens
 	return addr

@@ -12,7 +12,7 @@ import (
 )
 
 func TestOAuth2Proxy(t *testing.T) {
-	addr := testenv.OAuth2Proxy(t, func(addr string) string {
+	addr := testenv.OAuth2Proxy(t, []string{"--config", "oauth2-proxy.cfg"}, func(addr string) string {
 		return fmt.Sprintf(`
 http_address = %q
 provider = "oidc"

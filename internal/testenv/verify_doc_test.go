@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 	"github.com/authd-project/authd/middleware/middlewaretest"
 	"github.com/authd-project/authd/revocation"
@@ -19,11 +20,10 @@ import (
 func TestVerifyDocSnippets(t *testing.T) {
 	issuer := middlewaretest.NewIssuer("authd")
 	defer issuer.Close()
-	doc, err := os.ReadFile("../../docs/verify.md")
-	if err != nil {
-		t.Fatal(err)
+	var module string
+	for _, block := range docs.Blocks(t, "docs/verify.md", "js") {
+		module += block.Text
 	}
-	module := strings.Join(codeBlocks(string(doc), "js"), "\n")
 	const defaultIssuer = "'http://127.0.0.1:8080'"
 	if strings.Count(module, defaultIssuer) != 1 {
 		t.Fatalf("the snippets name the issuer %d times", strings.Count(module, defaultIssuer))
@@ -57,19 +57,6 @@ for (const token of `+string(tokens)+`) {
 	const want = "alice true\nERR_JWT_CLAIM_VALIDATION_FAILED false\nERR_JWT_EXPIRED false\nalice false\n"
 	if string(out) != want {
 		t.Errorf("printed\n%swant\n%s", out, want)
-	}
-}
-
-// codeBlocks returns the fenced blocks of one language.
-func codeBlocks(markdown, language string) []string {
-	var blocks []string
-	for {
-		_, after, found := strings.Cut(markdown, "\n```"+language+"\n")
-		if !found {
-			return blocks
-		}
-		block, rest, _ := strings.Cut(after, "\n```")
-		blocks, markdown = append(blocks, block), rest
 	}
 }
 

@@ -11,24 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/revocation/httpfeed"
 )
-
-// block returns the first code block of this language in the feed's documentation.
-func block(t *testing.T, language string) string {
-	t.Helper()
-	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "revocation-feed.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, ok := strings.Cut(string(doc), "```"+language+"\n")
-	code, _, ends := strings.Cut(rest, "```\n")
-	if !ok || !ends {
-		t.Fatalf("docs/revocation-feed.md has no %s block", language)
-	}
-	return code
-}
 
 // script is a feed that plays its batches and ends.
 type script []revocation.Batch
@@ -44,7 +30,7 @@ func (s script) Follow(_ context.Context, _ revocation.Position, apply func(revo
 
 // The transcript in the documentation is what the handler writes, byte for byte.
 func TestDocumentedTranscript(t *testing.T) {
-	command, want, _ := strings.Cut(block(t, "console"), "\n")
+	command, want, _ := strings.Cut(docs.Text(t, "docs/revocation-feed.md", "console", 0), "\n")
 	_, url, _ := strings.Cut(strings.Trim(command, "$' "), "'http://127.0.0.1:8080")
 
 	start := time.Unix(1_790_000_000, 0)
@@ -123,7 +109,7 @@ func TestDocumentedMirror(t *testing.T) {
 	server, _ := serve(t, httpfeed.HandlerConfig{Feed: feed})
 
 	dir := t.TempDir()
-	for name, code := range map[string]string{"mirror.mjs": block(t, "js"), "driver.mjs": driver} {
+	for name, code := range map[string]string{"mirror.mjs": docs.Text(t, "docs/revocation-feed.md", "js", 0), "driver.mjs": driver} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(code), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -8,29 +8,28 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 	"github.com/authd-project/authd/revocation"
 	"github.com/authd-project/authd/revocation/redisstore"
 )
 
-// aclLine returns the line of docs/redis.md for a user, ready for ACL SETUSER.
-func aclLine(t *testing.T, user string) []any {
+// aclLine returns a line of docs/redis.md, ready for ACL SETUSER.
+func aclLine(line string) []any {
+	args := []any{"ACL", "SETUSER"}
+	for _, word := range strings.Fields(strings.Replace(line, ">PASSWORD", ">secret", 1))[1:] {
+		args = append(args, word)
+	}
+	return args
+}
+
+// rights are the lines of the page.
+func rights(t *testing.T) map[string][]any {
 	t.Helper()
-	doc, err := os.ReadFile("../../docs/redis.md")
-	if err != nil {
-		t.Fatal(err)
+	return map[string][]any{
+		"authd":    aclLine(docs.File(t, "docs/redis.md", "authd.acl")),
+		"verifier": aclLine(docs.File(t, "docs/redis.md", "verifier.acl")),
 	}
-	for line := range strings.Lines(string(doc)) {
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "user "+user+" "); ok {
-			args := []any{"ACL", "SETUSER", user}
-			for _, rule := range strings.Fields(strings.Replace(rest, ">PASSWORD", ">secret", 1)) {
-				args = append(args, rule)
-			}
-			return args
-		}
-	}
-	t.Fatalf("docs/redis.md has no line for the user %s", user)
-	return nil
 }
 
 // clusterRights are the rights that docs/redis.md adds for clusters.
@@ -53,7 +52,7 @@ func clusterRights(t *testing.T) (rules []any) {
 
 func connectAs(t *testing.T, addr, user string) *redis.Client {
 	t.Helper()
-	if err := connect(t, addr).Do(t.Context(), aclLine(t, user)...).Err(); err != nil {
+	if err := connect(t, addr).Do(t.Context(), rights(t)[user]...).Err(); err != nil {
 		t.Fatal(err)
 	}
 	client := redis.NewClient(&redis.Options{

@@ -149,8 +149,8 @@ func TestClusterLosesMaster(t *testing.T) {
 	t.Parallel()
 	cluster := testenv.NewRedisCluster(t)
 	grant := func(addr string) { // the rights in docs/redis.md are enough in a cluster too
-		rights := append(aclLine(t, "authd"), clusterRights(t)...)
-		if err := connect(t, addr).Do(t.Context(), rights...).Err(); err != nil {
+		rules := append(rights(t)["authd"], clusterRights(t)...)
+		if err := connect(t, addr).Do(t.Context(), rules...).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
