@@ -43,6 +43,7 @@ file given by --config (access_ttl: 5m), the first of these that names it.`,
 		newTokenCommand(env),
 		newExplainCommand(env),
 		newAuditCommand(),
+		newBenchCommand(env),
 		newVersionCommand(),
 	)
 	return root
