@@ -48,6 +48,9 @@ type app struct {
 	notes         identity.Notes      // of the changes of users; nil where none can be changed here
 	ends          httpapi.AccountEnds // acts on them
 	ring          keys.Store
+	codec         *keys.Codec     // of the ring
+	keks          string          // that the codec seals and opens with, as their file has them
+	backups       httpapi.Backups // of the files and the ring
 	view          *keys.View
 	rotator       *keys.Rotator
 	reports       keys.Reports // what verifiers say they hold; nil when nobody asks
@@ -106,6 +109,10 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if err := a.openKeys(policy, st.revocations); err != nil {
 		return nil, err
 	}
+	if err := a.openBackups(issuer, file); err != nil {
+		return nil, err
+	}
+	a.jobs = append(a.jobs, a.watchPresence)
 	if st, err = a.openOAuthClients(ctx, issuer, file, st); err != nil {
 		return nil, err
 	}
@@ -140,6 +147,9 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 
 func (a *app) openFile(ctx context.Context) (*boltfile.File, error) {
 	name := filepath.Join(a.cfg.Data, "authd.db")
+	if err := refuseUnfinished(a.cfg.Data); err != nil {
+		return nil, err
+	}
 	file, err := boltfile.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
@@ -219,7 +229,7 @@ func (a *app) openAdmin(sessions *session.Service, verifier *token.Verifier, rev
 	a.admin, err = httpapi.NewAdmin(httpapi.AdminConfig{
 		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
 		Users:       a.users, Sessions: sessions, Logins: a.limits.logins, Ends: a.ends, Revocations: revocations, Mirror: a.mirror,
-		Ring: a.view, Tokens: verifier, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway, Factors: a.factors,
+		Ring: a.view, Tokens: verifier, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway, Factors: a.factors, Backups: a.backups, Sealing: sealing{a},
 		Console: a.console, Audit: a.tracedAudit(), Tracing: a.requestTraces(), Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Linger: a.cfg.ShutdownDelay, Drain: a.cfg.DrainTimeout},
 	})

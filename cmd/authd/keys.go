@@ -13,13 +13,15 @@ import (
 )
 
 func newKeysCommand(env environment) *cobra.Command {
-	group := &cobra.Command{Use: "keys", Short: "List, rotate and revoke signing keys", GroupID: "operate"}
+	group := &cobra.Command{Use: "keys", Short: "List, rotate, revoke and back up signing keys", GroupID: "operate"}
 	group.AddCommand(
 		adminCommand(env, &cobra.Command{Use: "list", Short: "List the signing keys, oldest first", Args: cobra.NoArgs}, listKeys),
 		adminCommand(env, &cobra.Command{
 			Use: "rotate", Short: "Let the standby key sign from now on, if verifiers know it already", Args: cobra.NoArgs,
 		}, rotateKeys),
 		newKeysRevokeCommand(env),
+		newKeysBackupCommand(env),
+		newKeysRestoreCommand(env),
 	)
 	return group
 }
@@ -38,7 +40,10 @@ func listKeys(cmd *cobra.Command, _ []string, c *adminclient.Client) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Algorithm, k.State, since, k.CreatedAt.Format(time.RFC3339))
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return tellSealing(cmd.OutOrStdout(), list.Sealing)
 }
 
 func rotateKeys(cmd *cobra.Command, _ []string, c *adminclient.Client) error {

@@ -24,6 +24,7 @@ func (a *app) startPolicy(ctx context.Context, file *boltfile.File) (keys.Policy
 	if err != nil {
 		return policy, err
 	}
+	a.codec = codec
 	if a.ring, err = a.openRing(file, codec, policy); err != nil {
 		return policy, err
 	}
@@ -104,6 +105,7 @@ func (a *app) ringCodec() (*keys.Codec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kek-file %s: %w", a.cfg.KEKFile, err)
 	}
+	a.keks = text
 	return keys.NewCodec(keks...), nil
 }
 
