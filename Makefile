@@ -20,6 +20,14 @@ build: ## build bin/authd and bin/orders
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)' \
 		-o bin/ ./cmd/authd ./examples/orders
 
+FRONT ?= 127.0.0.1
+NETWORK ?= 127.83.0
+
+.PHONY: cluster
+cluster: build ## run the cluster of deploy/compose without containers: three authd, Redis, PostgreSQL, nginx, a service
+	@$(GO) build -o bin/ ./internal/cluster
+	@exec bin/cluster -front $(FRONT) -network $(NETWORK)
+
 IMAGE ?= bin/image
 
 .PHONY: image

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/authd-project/authd/internal/programs"
 )
 
 // daemon is a program of the distribution, and how to run it.
@@ -71,7 +73,7 @@ func (d daemon) start(dir, config string) (log *daemonLog, stop func(), err erro
 			return nil, nil, fmt.Errorf("writing the configuration: %w", err)
 		}
 	}
-	binary, err := findDaemon(d.program)
+	binary, err := programs.Find(d.program)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s is missing; install it with internal/testenv/install.sh (make test does): %w", d.program, err)
 	}
@@ -108,18 +110,6 @@ func (d daemon) start(dir, config string) (log *daemonLog, stop func(), err erro
 	}
 	stop()
 	return nil, nil, fmt.Errorf("%w:\n%s", err, log)
-}
-
-// findDaemon also looks where the path of a user who is not root does not.
-func findDaemon(name string) (string, error) {
-	path, err := exec.LookPath(name)
-	if err == nil {
-		return path, nil
-	}
-	if path, otherErr := exec.LookPath("/usr/sbin/" + name); otherErr == nil {
-		return path, nil
-	}
-	return "", err
 }
 
 // daemonLog keeps what a daemon says, and tells when it is ready.

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/authd-project/authd/internal/programs"
 )
 
 // What every [LDAPServer] has before a test adds anything.
@@ -160,7 +162,7 @@ func (s *LDAPServer) launch() error {
 
 // ldapBinary finds a program of OpenLDAP.
 func ldapBinary(name string) (string, error) {
-	binary, err := findDaemon(name)
+	binary, err := programs.Find(name)
 	if err != nil {
 		return "", fmt.Errorf("%s is missing; install it with internal/testenv/install.sh (make test does): %w", name, err)
 	}

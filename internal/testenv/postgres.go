@@ -8,9 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -18,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/authd-project/authd/internal/programs"
 )
 
 // Roles of a [PostgresServer], with their passwords.
@@ -58,7 +58,7 @@ func NewPostgres(t testing.TB, settings ...string) *PostgresServer {
 // StartPostgres is [NewPostgres] for a TestMain, whose tests share a server. It must call Remove.
 func StartPostgres(settings ...string) (_ *PostgresServer, err error) {
 	s := &PostgresServer{}
-	if s.as, err = unprivileged(); err != nil {
+	if s.as, err = programs.Unprivileged(); err != nil {
 		return nil, err
 	}
 	// Not a test's own folder: those are closed to the unprivileged user.
@@ -80,22 +80,6 @@ func StartPostgres(settings ...string) (_ *PostgresServer, err error) {
 func (s *PostgresServer) makeOwner() error {
 	return s.exec(context.Background(), "postgres",
 		"CREATE ROLE "+postgresOwner+" LOGIN PASSWORD '"+postgresOwnerPassword+"'")
-}
-
-// unprivileged returns whom to run the server as, since PostgreSQL refuses to run as root: nil when the test itself does
-// not.
-func unprivileged() (*syscall.Credential, error) {
-	if os.Getuid() != 0 {
-		return nil, nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		if u, err := user.Lookup(name); err == nil {
-			uid, _ := strconv.ParseUint(u.Uid, 10, 32)
-			gid, _ := strconv.ParseUint(u.Gid, 10, 32)
-			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-		}
-	}
-	return nil, errors.New("no user but root to run PostgreSQL as")
 }
 
 // give makes the server's user the owner of a file.
@@ -140,17 +124,9 @@ func (s *PostgresServer) command(name string, args ...string) (*exec.Cmd, error)
 	return cmd, nil
 }
 
-// postgresBinary finds a program of PostgreSQL: where Debian puts it, the newest first, or in the path.
+// postgresBinary finds a program of PostgreSQL.
 func postgresBinary(name string) (string, error) {
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
-	if err != nil {
-		return "", fmt.Errorf("looking for %s: %w", name, err)
-	}
-	if len(found) > 0 {
-		release := func(path string) int { n, _ := strconv.Atoi(strings.Split(path, "/")[4]); return n }
-		return slices.MaxFunc(found, func(a, b string) int { return release(a) - release(b) }), nil
-	}
-	binary, err := exec.LookPath(name)
+	binary, err := programs.Find(name)
 	if err != nil {
 		return "", fmt.Errorf("%s is missing; install it with internal/testenv/install.sh (make test does): %w", name, err)
 	}
