@@ -9,12 +9,21 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/authd-project/authd/internal/testenv"
 )
 
 // The API server takes all that the chart makes, with every option, and the pods pass as restricted.
 func TestChartInstalls(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.operatorCRDs(t)
+	monitor := c.at("/apis/monitoring.coreos.com/v1/namespaces/NS/servicemonitors")
+	if status, _ := c.do(t, http.MethodPost, monitor, object{
+		"apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor", "metadata": object{"name": "wrong"}, "spec": object{"endpoints": "all"},
+	}); status != http.StatusUnprocessableEntity {
+		t.Errorf("a ServiceMonitor that is none: %d", status)
+	}
 	for _, mode := range modes {
 		c := newCluster(t)
 		set := []string{"ingress.enabled=true", "ingress.tlsSecret=tls", "monitoring.serviceMonitor=true", "monitoring.rules=true",
@@ -23,6 +32,13 @@ func TestChartInstalls(t *testing.T) {
 			set = append(set, "autoscaling.enabled=true")
 		}
 		out := c.helm(t, slices.Concat([]string{"install", "authd", chart}, values(mode, set...))...)
+		for plural, kind := range map[string]string{"servicemonitors": "ServiceMonitor", "prometheusrules": "PrometheusRule"} {
+			want, _ := render(t, mode, set...).find(kind, "authd")
+			got := c.get(t, "/apis/monitoring.coreos.com/v1/namespaces/NS/"+plural+"/authd")
+			if string(mustJSON(t, got["spec"])) != string(mustJSON(t, want["spec"])) { // what it does not know it drops
+				t.Errorf("%s: %s has become\n%v", mode, kind, got["spec"])
+			}
+		}
 		if !strings.Contains(out, "STATUS: deployed") || !strings.Contains(out, "authd user add alice") {
 			t.Errorf("%s: helm printed\n%s", mode, out)
 		}
@@ -39,19 +55,16 @@ func TestChartInstalls(t *testing.T) {
 	}
 }
 
-// operatorCRDs lets the API server know the kinds of the Prometheus operator, without what it would check in them.
+// operatorCRDs teaches the API server the kinds of the Prometheus operator, and waits until it knows them.
 func (c cluster) operatorCRDs(t *testing.T) {
 	t.Helper()
-	for plural, kind := range map[string]string{"servicemonitors": "ServiceMonitor", "prometheusrules": "PrometheusRule"} {
-		const group = "monitoring.coreos.com"
-		c.must(t, http.MethodPost, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", object{
-			"metadata": object{"name": plural + "." + group},
-			"spec": object{
-				"group": group, "scope": "Namespaced", "names": object{"plural": plural, "kind": kind},
-				"versions": []any{object{"name": "v1", "served": true, "storage": true, "schema": object{"openAPIV3Schema": object{
-					"type": "object", "x-kubernetes-preserve-unknown-fields": true,
-				}}}},
-			},
+	for _, file := range testenv.OperatorCRDs(t) {
+		definition := parse(t, readFile(t, file))[0]
+		c.must(t, http.MethodPost, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+		plural := definition["spec"].(object)["names"].(object)["plural"].(string)
+		until(t, "the API server knows "+plural, func() bool {
+			status, _ := c.do(t, http.MethodGet, c.at("/apis/monitoring.coreos.com/v1/namespaces/NS/"+plural), nil)
+			return status == http.StatusOK
 		})
 	}
 }
@@ -59,6 +72,7 @@ func (c cluster) operatorCRDs(t *testing.T) {
 // What authd writes into the Secret and the Lease stays there, whatever is done to the release, be it by comparison of three
 // versions, as in Helm 3, or by owners of fields, as in Helm 4; and be it by force.
 func TestChartKeepsTheRing(t *testing.T) {
+	t.Parallel()
 	for name, side := range map[string]string{"three-way": "--server-side=false", "server-side": "--server-side=true"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

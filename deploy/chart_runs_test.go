@@ -28,6 +28,7 @@ const fastKeys = `{"rotate_every": "6s", "publish_ahead": "5500ms", "jwks_max_ag
 // one leads, people log in, keys rotate, commands work in the pod. An upgrade in between, which replaces the pods one by one,
 // costs no session.
 func TestChartRuns(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	redis := testenv.Redis(t, "--requirepass", redisPassword)
 	c.secret(t, "authd-kek", "kek", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")

@@ -19,6 +19,7 @@ var chartOwns = map[string]bool{
 
 // The schema knows the settings that authd knows, and their types, and no others.
 func TestSchemaHasSettings(t *testing.T) {
+	t.Parallel()
 	binary, err := authdBinary()
 	if err != nil {
 		t.Fatal(err)

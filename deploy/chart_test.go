@@ -22,6 +22,7 @@ import (
 )
 
 func TestChartLints(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		if out, err := testenv.Helm(t, "", "lint", "--strict", chart, "--values", filepath.Join(chart, "ci", mode+".yaml")); err != nil {
 			t.Errorf("%s: %v\n%s", mode, err, out)
@@ -31,6 +32,7 @@ func TestChartLints(t *testing.T) {
 
 // Values that cannot work are refused before anything is made, and the message names the value.
 func TestChartRefuses(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		mode string
 		set  []string
@@ -78,6 +80,7 @@ func settings(t *testing.T, all objects) (s map[string]any) {
 
 // What a mode makes, and what not.
 func TestChartModes(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		t.Run(mode, func(t *testing.T) {
 			all := render(t, mode)
@@ -142,6 +145,7 @@ func checkSpread(t *testing.T, deployment appsv1.Deployment) {
 
 // Every pod is restricted, is asked how it is on the admin listener, and has the time to end that it needs.
 func TestChartPod(t *testing.T) {
+	t.Parallel()
 	for _, mode := range modes {
 		all := render(t, mode, "shutdownDelaySeconds=7", "drainSeconds=20")
 		deployment := as[appsv1.Deployment](t, all, "Deployment", "authd")
@@ -200,6 +204,7 @@ func checkServices(t *testing.T, mode string, deployment appsv1.Deployment) {
 
 // Secrets come by name and as files, each where the settings say; nothing secret is rendered.
 func TestChartSecrets(t *testing.T) {
+	t.Parallel()
 	all := render(t, "etcd", "secrets.more[0]=ldap")
 	pod := as[appsv1.Deployment](t, all, "Deployment", "authd").Spec.Template.Spec
 	files := map[string]string{} // path to Secret
@@ -235,6 +240,7 @@ func TestChartSecrets(t *testing.T) {
 
 // A change of settings or files makes new pods, as one of the template does; anything else does not.
 func TestChartRolls(t *testing.T) {
+	t.Parallel()
 	sum := func(set ...string) string {
 		return as[appsv1.Deployment](t, render(t, "redis", set...), "Deployment", "authd").Spec.Template.Annotations["checksum/config"]
 	}
@@ -251,6 +257,7 @@ func TestChartRolls(t *testing.T) {
 
 // What is off unless it is asked for.
 func TestChartOptions(t *testing.T) {
+	t.Parallel()
 	all := render(t, "kubernetes", "autoscaling.enabled=true", "autoscaling.maxReplicas=7", "ingress.enabled=true", "ingress.className=nginx",
 		"ingress.tlsSecret=authd-tls", "config.issuer=https://auth.example.com:8443", "image.digest=sha256:"+strings.Repeat("ab", 32),
 		"fullnameOverride=login")
@@ -284,6 +291,7 @@ func TestChartOptions(t *testing.T) {
 
 // Prometheus is told the rules of deploy/monitoring, and scrapes the admin listener under the job that they name.
 func TestChartMonitoring(t *testing.T) {
+	t.Parallel()
 	alerts := readFile(t, "monitoring/alerts.yaml")
 	keep(t, filepath.Join(chart, "files", "alerts.yaml"), alerts) // a chart takes no files from elsewhere
 	all := render(t, "redis", "monitoring.serviceMonitor=true", "monitoring.rules=true", "monitoring.labels.release=prometheus")
@@ -321,6 +329,7 @@ func TestChartMonitoring(t *testing.T) {
 
 // The chart's README has every value, with the comment that is above it and its default.
 func TestChartReadme(t *testing.T) {
+	t.Parallel()
 	const head, tail = "<!-- values -->\n", "<!-- end -->\n"
 	name := filepath.Join(chart, "README.md")
 	before, rest, _ := strings.Cut(readFile(t, name), head)

@@ -11,7 +11,7 @@ import (
 
 // The commands of docs/kubernetes.md print what it says.
 func TestKubernetesGuide(t *testing.T) {
-	s := testenv.Kubernetes(t)
+	t.Parallel()
 	dir := t.TempDir()
 	deploy, err := filepath.Abs(".")
 	if err != nil {
@@ -20,7 +20,9 @@ func TestKubernetesGuide(t *testing.T) {
 	if err := os.Symlink(deploy, filepath.Join(dir, "deploy")); err != nil {
 		t.Fatal(err)
 	}
-	env := []string{"XDG_CACHE_HOME=" + dir, "KUBECONFIG=" + s.Kubeconfig,
-		"PATH=" + testenv.KubernetesTools(t) + string(os.PathListSeparator) + os.Getenv("PATH")}
-	docs.Shell{Dir: dir, Env: env}.Run(t, docs.Steps(t, "docs/kubernetes.md"))
+	shell := docs.Shell{Dir: dir, Env: []string{
+		"KUBECONFIG=" + testenv.Kubernetes(t).Kubeconfig, "XDG_CACHE_HOME=" + dir,
+		"PATH=" + testenv.KubernetesTools(t) + string(os.PathListSeparator) + os.Getenv("PATH"),
+	}}
+	shell.Run(t, docs.Steps(t, "docs/kubernetes.md"))
 }

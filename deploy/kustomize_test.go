@@ -20,6 +20,7 @@ var bases = map[string]string{"base": "embedded", "redis": "redis", "kubernetes"
 // rbac.yaml is what the chart makes for authd's account, its Lease and its Secret. The tests of election and keys run with
 // it, and so with the rights that the chart gives.
 func TestRBACIsTheCharts(t *testing.T) {
+	t.Parallel()
 	want := objects{}
 	for _, o := range render(t, "kubernetes") {
 		switch o.kind() {
@@ -49,6 +50,7 @@ func bare(o object) object {
 // Each folder of kustomize makes what the chart makes, but for what is Helm's, and for the name of the ConfigMap, which
 // kustomize changes with its content to make new pods.
 func TestKustomizeIsTheChart(t *testing.T) {
+	t.Parallel()
 	for folder, mode := range bases {
 		all := render(t, mode)
 		settings, _ := all.find("ConfigMap", "authd")

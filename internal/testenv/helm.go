@@ -1,7 +1,6 @@
 package testenv
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -29,19 +28,11 @@ func Helm(t testing.TB, kubeconfig string, args ...string) (string, error) {
 
 // helmPath returns where install.d/helm.sh has put it.
 func helmPath() (string, error) {
-	source, err := repositoryFile("internal/testenv/helm")
+	dir, err := pinnedDir("helm")
 	if err != nil {
-		return "", fmt.Errorf("looking for helm: %w", err)
+		return "", err
 	}
-	hash := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum"} {
-		content, err := os.ReadFile(filepath.Join(source, name))
-		if err != nil {
-			return "", fmt.Errorf("looking for helm: %w", err)
-		}
-		hash.Write(content)
-	}
-	path := filepath.Join(cacheDir(), fmt.Sprintf("helm-%x", hash.Sum(nil)), "helm")
+	path := filepath.Join(dir, "helm")
 	if _, err := os.Stat(path); err != nil {
 		return "", fmt.Errorf("helm is not installed: %w; run internal/testenv/install.sh (make test does)", err)
 	}
