@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 	"github.com/authd-project/authd/middleware"
 	"github.com/authd-project/authd/middleware/prommw"
@@ -232,29 +233,10 @@ func TestMetricsPage(t *testing.T) {
 	t.Parallel()
 	w := watch(t)
 	w.use(t)
-	tables := map[string]string{
-		"authd": metricsTable(t, w.authd.Admin+"/metrics"), "prommw": metricsTable(t, w.verifier+"/metrics"),
-	}
-	const file = "../../docs/metrics.md"
-	page := readText(t, file)
-	for _, name := range slices.Sorted(maps.Keys(tables)) {
-		begin, end := "<!-- metrics of "+name+" -->\n", "<!-- end -->\n"
-		before, rest, found := strings.Cut(page, begin)
-		table, after, closed := strings.Cut(rest, end)
-		if !found || !closed {
-			t.Fatalf("%s has no place for the metrics of %s", file, name)
-		}
-		if table != tables[name] && !*metricsPage {
-			t.Errorf("%s lists other metrics of %s than the program has; go test ./cmd/authd -run TestMetricsPage -metrics.page writes it anew:\n%s",
-				file, name, tables[name])
-		}
-		page = before + begin + tables[name] + end + after
-	}
-	if *metricsPage {
-		if err := os.WriteFile(file, []byte(page), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	docs.Generated(t, "docs/metrics.md", map[string]string{
+		"metrics of authd":  metricsTable(t, w.authd.Admin+"/metrics"),
+		"metrics of prommw": metricsTable(t, w.verifier+"/metrics"),
+	}, *metricsPage)
 }
 
 // metricsTable makes a table of the metrics that begin with authd_.

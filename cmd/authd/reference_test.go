@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
-	"os"
 	"reflect"
 	"regexp"
 	"strings"
@@ -47,7 +46,8 @@ func TestSettingsPage(t *testing.T) {
 		fmt.Fprintf(&text, "\n## %s\n\n%s", cmp.Or(titles[name], strings.TrimSuffix(name, "Config")), settingsTable(flags, seen))
 	}
 	rest := settingsTable(serve.Flags(), seen)
-	replaceInPage(t, "settings", "\n## The service, its tokens and its sessions\n\n"+rest+text.String())
+	parts := map[string]string{"settings": "\n## The service, its tokens and its sessions\n\n" + rest + text.String() + "\n"}
+	docs.Generated(t, "docs/settings.md", parts, *referencePages)
 }
 
 // settingsTable lists the settings that were not seen before, in the order in which the program has them.
@@ -101,7 +101,7 @@ func TestCommandsPage(t *testing.T) {
 			describe(&text, cmd)
 		}
 	}
-	replaceInPage(t, "commands", text.String())
+	docs.Generated(t, "docs/commands.md", map[string]string{"commands": text.String() + "\n"}, *referencePages)
 }
 
 // describe writes about a command and those below it.
@@ -147,32 +147,6 @@ func find(t *testing.T, root *cobra.Command, path ...string) *cobra.Command {
 		t.Fatalf("there is no command %q: %v", path, err)
 	}
 	return cmd
-}
-
-// replaceInPage compares what a page has between its markers, or writes it there.
-func replaceInPage(t *testing.T, name, want string) {
-	t.Helper()
-	file := "../../docs/" + name + ".md"
-	page, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin, end := "<!-- "+name+" -->\n", "\n<!-- end -->\n"
-	before, rest, found := strings.Cut(string(page), begin)
-	got, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		t.Fatalf("%s has no place for the %s", file, name)
-	}
-	switch {
-	case got == want:
-	case *referencePages:
-		if err := os.WriteFile(file, []byte(before+begin+want+end+after), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	default:
-		t.Errorf("%s tells of other %s than the program has; go test ./cmd/authd -run 'Test(Settings|Commands)Page' -reference.pages writes it anew:\n%s",
-			file, name, want)
-	}
 }
 
 // The commands that the README lists are commands of the program, with their arguments.

@@ -18,13 +18,14 @@ import (
 
 // unexecuted are the blocks that no test takes, by their page and how they begin, each with the reason.
 var unexecuted = map[[2]string]string{
-	{"README.md", "              login"}: "a figure",
-	{"docs/console.md", "$ ssh "}:        "a second machine",
-	{"docs/images.md", "oras cp "}:       "a registry, and a tool of others",
-	{"docs/images.md", "oras discover "}: "likewise",
-	{"docs/images.md", "cosign sign "}:   "a registry, and an identity that Sigstore knows",
-	{"docs/images.md", "docker run "}:    "a container engine; what it starts is started by the tests of the image",
-	{"docs/users.md", "dotnet tool "}:    "a download of 40 GB",
+	{"README.md", "              login"}:                        "a figure",
+	{"docs/console.md", "$ ssh "}:                               "a second machine",
+	{"docs/images.md", "oras cp "}:                              "a registry, and a tool of others",
+	{"docs/images.md", "oras discover "}:                        "likewise",
+	{"docs/images.md", "cosign sign "}:                          "a registry, and an identity that Sigstore knows",
+	{"docs/images.md", "docker run "}:                           "a container engine; what it starts is started by the tests of the image",
+	{"docs/kubernetes.md", "kubectl --namespace authd rollout"}: "a cluster with nodes",
+	{"docs/users.md", "dotnet tool "}:                           "a download of 40 GB",
 }
 
 // Every fenced block of every page is taken by a test, or stands in the list above.
@@ -142,7 +143,7 @@ func claimsOf(name, source string) ([]claim, error) {
 	ast.Inspect(file, func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)
 		if !ok {
-			if statement, ok := n.(*ast.ExprStmt); ok && functionOf(statement.X) != "" {
+			if statement, ok := n.(*ast.ExprStmt); ok && functionOf(statement.X) != "" && functionOf(statement.X) != "Generated" {
 				wrong = append(wrong, fmt.Errorf("%s: a block is taken, and not used", files.Position(n.Pos())))
 			}
 			return true
@@ -153,6 +154,9 @@ func claimsOf(name, source string) ([]claim, error) {
 		}
 		c := claim{where: files.Position(n.Pos()).String(), function: function}
 		for i, arg := range call.Args[1:] {
+			if function == "Generated" && i > 0 {
+				break // it takes all that is generated
+			}
 			literal, ok := arg.(*ast.BasicLit)
 			if !ok {
 				wrong = append(wrong, fmt.Errorf("%s: page and block must be literals, for the test that reads this", c.where))
@@ -185,7 +189,7 @@ func functionOf(e ast.Expr) string {
 		return ""
 	}
 	pkg, ok := selector.X.(*ast.Ident)
-	if !ok || pkg.Name != "docs" || !slices.Contains([]string{"Blocks", "Text", "File", "Steps"}, selector.Sel.Name) {
+	if !ok || pkg.Name != "docs" || !slices.Contains([]string{"Blocks", "Text", "File", "Steps", "Generated"}, selector.Sel.Name) {
 		return ""
 	}
 	return selector.Sel.Name
@@ -193,9 +197,16 @@ func functionOf(e ast.Expr) string {
 
 // blocks returns what the call takes.
 func (c claim) blocks(pages map[string][]Block) (found []Block, err error) {
-	if c.function == "File" {
+	switch c.function {
+	case "File":
 		found, err = selectFile(pages[c.page], c.selectors[0])
-	} else {
+	case "Generated":
+		for _, b := range pages[c.page] {
+			if b.Part != "" {
+				found = append(found, b)
+			}
+		}
+	default:
 		language, numbers := "console", c.selectors
 		if c.function != "Steps" {
 			language, numbers = c.selectors[0], c.selectors[1:]
@@ -219,7 +230,7 @@ func (c claim) blocks(pages map[string][]Block) (found []Block, err error) {
 // The check sees what it is there for.
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	const page = "```sh\nmake run\n```\n<!-- A test uses this as a.yaml. -->\n```yaml\na: 1\n```\n```console\n$ true\n```\n"
+	const page = "<!-- targets -->\n```sh\nmake run\n```\n<!-- end -->\n<!-- A test uses this as a.yaml. -->\n```yaml\na: 1\n```\n```console\n$ true\n```\n"
 	const head = "package p\nimport \"github.com/authd-project/authd/internal/docs\"\n"
 	all := head + `func TestA(t *testing.T) { run(docs.Text(t, "p.md", "sh", 0), docs.File(t, "p.md", "a.yaml"), docs.Steps(t, "p.md")) }`
 	for _, c := range []struct {
@@ -234,6 +245,7 @@ func TestCheck(t *testing.T) {
 		{"what the page does not have", strings.Replace(all, "a.yaml", "b.yaml", 1), nil, 2},
 		{"no such number", strings.Replace(all, "0", "1", 1), nil, 2},
 		{"no such page", strings.ReplaceAll(all, "p.md", "q.md"), nil, 6},
+		{"generated", head + `func TestA(t *testing.T) { docs.Generated(t, "p.md", parts, *write) }`, nil, 2},
 		{"a variable", strings.Replace(all, `"a.yaml"`, "name", 1), nil, 2},
 		{"taken and not used", all + "\nfunc TestB(t *testing.T) { docs.Steps(t, `p.md`) }", nil, 1},
 		{"listed", strings.Replace(all, `docs.Steps(t, "p.md")`, "", 1), map[[2]string]string{{"p.md", "$ true"}: "a reason"}, 0},

@@ -5,6 +5,7 @@
 //	docs.Text(t, "docs/redis.md", "go", 0)             // the first block of Go
 //	docs.File(t, "docs/users-sql.md", "app.yaml")      // the block behind <!-- A test uses this as app.yaml. -->
 //	docs.Steps(t, "docs/oauth.md")                     // the commands of all console blocks, with what they print
+//	docs.Generated(t, "docs/settings.md", parts, *write) // what a program writes, between <!-- its name --> and <!-- end -->
 //
 // Page, language, number and name are written as literals, since the test of this package reads them: it fails for every
 // block of a page that no test takes, unless the block is in its list of what cannot be executed, with the reason.
@@ -26,6 +27,7 @@ type Block struct {
 	Line     int    // of the opening fence, from 1
 	Language string // empty where the fence names none
 	Name     string // of the file that the block is, where the comment before it says so
+	Part     string // of the page that is generated and has the block; empty in what people write
 	Text     string // without the fences and their indentation; each line ends in a newline
 }
 
@@ -39,16 +41,18 @@ var (
 // Parse returns the blocks of a page in order.
 func Parse(page, text string) ([]Block, error) {
 	var blocks []Block
+	part := ""
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {
 		open := fence.FindStringSubmatch(lines[i])
 		if open == nil {
+			part = partAt(lines[i], part)
 			if strings.Contains(lines[i], "```") {
 				return nil, fmt.Errorf("%s:%d: a fence is three backticks and a language", page, i+1)
 			}
 			continue
 		}
-		b := Block{Page: page, Line: i + 1, Language: open[3]}
+		b := Block{Page: page, Line: i + 1, Language: open[3], Part: part}
 		if i > 0 {
 			if m := name.FindStringSubmatch(strings.TrimSpace(lines[i-1])); m != nil {
 				b.Name = m[1]

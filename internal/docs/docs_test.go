@@ -11,7 +11,7 @@ import (
 
 const page = "# A page\n```sh\nmake run\n```\n\n" +
 	"1. a list\n   <!-- A test uses this as app.yaml. -->\n   ```yaml\n   a:\n     b: 1\n   ```\n\n" +
-	"```console\n$ echo one; \\\n> echo two\none\ntwo\n```\n````\n```\n````\n"
+	"```console\n$ echo one; \\\n> echo two\none\ntwo\n```\n<!-- a figure -->\n````\n```\n````\n<!-- end -->\n"
 
 func TestParse(t *testing.T) {
 	blocks, err := docs.Parse("docs/page.md", page)
@@ -19,10 +19,10 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []docs.Block{
-		{"docs/page.md", 2, "sh", "", "make run\n"},
-		{"docs/page.md", 8, "yaml", "app.yaml", "a:\n  b: 1\n"},
-		{"docs/page.md", 13, "console", "", "$ echo one; \\\n> echo two\none\ntwo\n"},
-		{"docs/page.md", 19, "", "", "```\n"},
+		{Page: "docs/page.md", Line: 2, Language: "sh", Text: "make run\n"},
+		{Page: "docs/page.md", Line: 8, Language: "yaml", Name: "app.yaml", Text: "a:\n  b: 1\n"},
+		{Page: "docs/page.md", Line: 13, Language: "console", Text: "$ echo one; \\\n> echo two\none\ntwo\n"},
+		{Page: "docs/page.md", Line: 20, Part: "a figure", Text: "```\n"},
 	}
 	if len(blocks) != len(want) {
 		t.Fatalf("%d blocks, want %d: %+v", len(blocks), len(want), blocks)
@@ -124,6 +124,41 @@ func TestMissingBlocks(t *testing.T) {
 		r := &recorder{TB: t}
 		if r.run(do); !r.failed {
 			t.Errorf("without the %s the test goes on", name)
+		}
+	}
+}
+
+// What is generated is compared, and written where the test is asked to.
+func TestGenerated(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.MkdirAll("docs", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const before = "# Page\n<!-- one -->\nold\n<!-- end -->\ntext\n<!-- A test runs this. -->\n<!-- two -->\n<!-- end -->\n"
+	const after = "# Page\n<!-- one -->\n1\n1\n<!-- end -->\ntext\n<!-- A test runs this. -->\n<!-- two -->\n2\n<!-- end -->\n"
+	for _, name := range []string{"docs/README.md", "docs/page.md"} {
+		if err := os.WriteFile(name, []byte(before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parts := map[string]string{"one": "1\n1\n", "two": "2\n"}
+	for _, c := range []struct {
+		name        string
+		parts       map[string]string
+		write, fail bool
+		want        string
+	}{
+		{"another text", parts, false, true, before},
+		{"a part too few", map[string]string{"one": "1\n1\n"}, true, true, before},
+		{"a part too many", map[string]string{"one": "", "two": "", "three": ""}, true, true, before},
+		{"written", parts, true, false, after},
+		{"the same text", parts, false, false, after},
+	} {
+		r := &recorder{TB: t}
+		r.run(func(tb testing.TB) { docs.Generated(tb, "docs/page.md", c.parts, c.write) })
+		got, err := os.ReadFile("docs/page.md")
+		if err != nil || string(got) != c.want || r.failed != c.fail {
+			t.Errorf("%s: failed %v, %v, the page is\n%s", c.name, r.failed, err, got)
 		}
 	}
 }
