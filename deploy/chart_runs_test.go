@@ -42,7 +42,7 @@ func TestChartRuns(t *testing.T) {
 		c.helm(t, slices.Concat(args, flags(set))...)
 	}
 	install("install")
-	a, b := startPod(t, c), startPod(t, c)
+	a, b := startPod(t, c, nil), startPod(t, c, nil)
 
 	g := a.login(t)
 	for _, p := range []*pod{a, b} {
@@ -56,14 +56,14 @@ func TestChartRuns(t *testing.T) {
 	}
 	first := a.signs(t)
 	until(t, "another key that signs", func() bool { return a.signs(t) != first && b.signs(t) != first })
-	if out := b.exec(t, "keys", "list"); !strings.Contains(out, "active") {
+	if out := b.exec(t, "", "keys", "list"); !strings.Contains(out, "active") {
 		t.Errorf("keys list in the pod printed\n%s", out)
 	}
 
 	install("upgrade", "config.session_idle=48h", "drainSeconds=11")
-	a2 := startPod(t, c) // it is ready before the first may go
+	a2 := startPod(t, c, nil) // it is ready before the first may go
 	a.terminate(t)
-	b2 := startPod(t, c)
+	b2 := startPod(t, c, nil)
 	b.terminate(t)
 	if next := oneLeads(t, a2, b2); next.Name == leader.Name || next.Term <= leader.Term {
 		t.Errorf("after %+v leads %+v", leader, next)
@@ -81,6 +81,25 @@ func TestChartRuns(t *testing.T) {
 		if out := p.out.String(); strings.Contains(out, "forbidden") || strings.Contains(out, redisPassword) {
 			t.Errorf("authd printed\n%s", out)
 		}
+	}
+}
+
+// One authd runs with a volume and nothing else; what follows it on the volume knows its users, sessions and keys.
+func TestChartRunsEmbedded(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.helm(t, slices.Concat([]string{"install", "authd", chart}, values("embedded", "shutdownDelaySeconds=0"))...)
+	first := startPod(t, c, nil)
+	first.exec(t, alicesPassword, "user", "add", "alice")
+	g := first.login(t)
+	c.helm(t, slices.Concat([]string{"upgrade", "authd", chart}, values("embedded", "shutdownDelaySeconds=0", "config.access_ttl=5m"))...)
+	first.terminate(t)
+	next := startPod(t, c, first)
+	if status := next.call(t, http.MethodGet, "/v1/verify", g.AccessToken, nil, nil); status != http.StatusOK {
+		t.Errorf("verify after an upgrade: %d", status)
+	}
+	if out := next.exec(t, "", "session", "list", "alice"); strings.Count(out, "\n") < 2 {
+		t.Errorf("session list in the pod printed\n%s", out)
 	}
 }
 

@@ -29,21 +29,24 @@ const group = 65532
 // own that it cannot write, as the pod's user, with the container's arguments and environment. What differs is what a machine
 // without containers cannot have: the ports are free ones of the loopback.
 type pod struct {
-	spec  corev1.PodSpec
-	root  string
-	env   []string
-	ports map[string]string // addresses by the names of the ports
-	cmd   *exec.Cmd
-	out   *output
-	done  chan struct{} // closed when it has ended
-	err   error         // how, once done is closed
+	before *pod // whose claimed volume it gets; nil for none
+	spec   corev1.PodSpec
+	root   string
+	env    []string
+	ports  map[string]string // addresses by the names of the ports
+	cmd    *exec.Cmd
+	out    *output
+	done   chan struct{} // closed when it has ended
+	err    error         // how, once done is closed
 }
 
-// startPod starts a pod of the Deployment that is in the cluster, and returns once the chart's probes say that it is ready.
-func startPod(t *testing.T, c cluster) *pod {
+// startPod starts a pod of the Deployment that is in the cluster, and returns once the chart's probes say that it is ready. The
+// one before, if any, leaves it the claimed volume.
+func startPod(t *testing.T, c cluster, before *pod) *pod {
 	t.Helper()
 	p := &pod{
-		spec: into[appsv1.Deployment](t, c, deployment).Spec.Template.Spec, root: t.TempDir(),
+		before: before,
+		spec:   into[appsv1.Deployment](t, c, deployment).Spec.Template.Spec, root: t.TempDir(),
 		ports: map[string]string{}, out: &output{}, done: make(chan struct{}),
 	}
 	p.mountAll(t, c)
@@ -65,6 +68,13 @@ func startPod(t *testing.T, c cluster) *pod {
 	p.await(t, container.StartupProbe)
 	p.await(t, container.ReadinessProbe)
 	p.await(t, container.LivenessProbe)
+	until(t, "the public port is open", func() bool { // within the moment in which a cluster learns who is ready
+		conn, err := net.Dial("tcp", p.ports["http"])
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
 	return p
 }
 
@@ -137,15 +147,28 @@ func (p *pod) mount(t *testing.T, c cluster, path string, v corev1.Volume) {
 			}
 		}
 	case v.EmptyDir != nil:
-		dir := filepath.Join(p.root, path)
-		p.folder(t, filepath.Dir(dir))
-		if err := os.Mkdir(dir, 0o700); err != nil {
+		p.volume(t, path, 0o777|fs.ModeSetgid)
+	case v.PersistentVolumeClaim != nil && p.before == nil:
+		p.volume(t, path, 0o775|fs.ModeSetgid)
+	case v.PersistentVolumeClaim != nil:
+		p.folder(t, filepath.Dir(filepath.Join(p.root, path)))
+		if err := os.Rename(filepath.Join(p.before.root, path), filepath.Join(p.root, path)); err != nil {
 			t.Fatal(err)
 		}
-		p.give(t, dir, 0o777|fs.ModeSetgid)
 	default:
 		t.Fatalf("a volume of another kind: %+v", v)
 	}
+}
+
+// volume makes an empty volume.
+func (p *pod) volume(t *testing.T, path string, mode fs.FileMode) {
+	t.Helper()
+	dir := filepath.Join(p.root, path)
+	p.folder(t, filepath.Dir(dir))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p.give(t, dir, mode)
 }
 
 // write makes a file that belongs to root and to the pod's group, as the kubelet does.
@@ -267,9 +290,11 @@ func (p *pod) terminate(t *testing.T) {
 }
 
 // exec runs another command in the container.
-func (p *pod) exec(t *testing.T, args ...string) string {
+func (p *pod) exec(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
-	out, err := p.command(t, args...).CombinedOutput()
+	cmd := p.command(t, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("authd %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
@@ -288,7 +313,7 @@ func decode(t *testing.T, text string) []byte {
 // until waits for a condition.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within %v: %s", patience, what)
 		}
