@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/authd-project/authd/httpapi"
 	"github.com/authd-project/authd/oauth"
@@ -37,6 +38,18 @@ func TestInjectedCodes(t *testing.T) {
 		t.Run(name, func(t *testing.T) { wantOAuthError(t, a, http.StatusBadRequest, "invalid_grant") })
 	}
 	e.wantGood(e.tokensOf(e.asClient("shop", exchange(code))).AccessToken)
+}
+
+// A code is good for a minute, and then is no better than none.
+func TestCodeExpires(t *testing.T) {
+	clock := &movableClock{}
+	e := newProvider(t, options{public: func(c *httpapi.PublicConfig) { c.Now = clock.now }})
+	u := e.loggedIn()
+	late, inTime := u.code(), u.code()
+	clock.forward(50 * time.Second)
+	e.wantGood(e.tokensOf(e.asClient("shop", exchange(inTime))).AccessToken)
+	clock.forward(11 * time.Second)
+	wantOAuthError(t, e.asClient("shop", exchange(late)), http.StatusBadRequest, "invalid_grant")
 }
 
 // flip changes one character in the middle.

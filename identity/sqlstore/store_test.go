@@ -203,3 +203,19 @@ func addUsers(t *testing.T, s *sqlstore.Store, prefix string, n int) {
 		}
 	}
 }
+
+// A password is as good after years as on its first day.
+func TestPasswordsDoNotExpire(t *testing.T) {
+	db := newSQLite(t)
+	var now time.Time
+	s := db.open(t, sqlstore.Config{Hasher: newHasher(t, nil), Now: func() time.Time { return now }})
+	now = time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+	if _, err := s.Add(t.Context(), "alice", "violin marmalade tundra"); err != nil {
+		t.Fatal(err)
+	}
+	now = now.AddDate(40, 0, 0)
+	account, err := s.Authenticate(t.Context(), "alice", "violin marmalade tundra")
+	if err != nil || account.Username != "alice" {
+		t.Errorf("after forty years: %+v, %v", account, err)
+	}
+}
