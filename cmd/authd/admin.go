@@ -57,15 +57,20 @@ func withAdmin(ctx context.Context, cfg Config, env environment, do func(context
 		return fmt.Errorf("admin-listen: %w", err)
 	}
 	conn.Close()
-	token, err := readOrMakeSecret(cfg.AdminTokenFile, false)
-	if err != nil {
-		return fmt.Errorf("admin-token-file (is data %s that of the running authd?): %w", cfg.Data, err)
-	}
-	c, err := adminclient.New(adminclient.Config{URL: "http://" + cfg.AdminListen, Token: token})
+	c, err := runningAdmin(cfg)
 	if err != nil {
 		return err
 	}
 	return do(ctx, c)
+}
+
+// runningAdmin is a client of the admin API of the running authd.
+func runningAdmin(cfg Config) (*adminclient.Client, error) {
+	token, err := readOrMakeSecret(cfg.AdminTokenFile, false)
+	if err != nil {
+		return nil, fmt.Errorf("admin-token-file (is data %s that of the running authd?): %w", cfg.Data, err)
+	}
+	return adminclient.New(adminclient.Config{URL: "http://" + cfg.AdminListen, Token: token})
 }
 
 // offline opens the data folder and asks its admin API within this process while do runs.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,7 +35,6 @@ type app struct {
 	log *slog.Logger
 
 	public, admin *httpapi.Server
-	console       *httpapi.ConsoleConfig // nil for none
 	adminToken    string
 	audit         *audit.Log
 	signals       httpapi.SharedSignals // nil where nobody is told
@@ -48,9 +48,9 @@ type app struct {
 	notes         identity.Notes      // of the changes of users; nil where none can be changed here
 	ends          httpapi.AccountEnds // acts on them
 	ring          keys.Store
-	codec         *keys.Codec     // of the ring
-	keks          string          // that the codec seals and opens with, as their file has them
-	backups       httpapi.Backups // of the files and the ring
+	codec         *keys.Codec            // of the ring
+	keks          atomic.Pointer[string] // that the codec seals and opens with, as their file has them
+	backups       httpapi.Backups        // of the files and the ring
 	view          *keys.View
 	rotator       *keys.Rotator
 	reports       keys.Reports // what verifiers say they hold; nil when nobody asks
@@ -60,6 +60,10 @@ type app struct {
 	factors       *mfa.Service
 	oauthClients  *oauthRegistry // nil where there are none
 	limits        limits
+	known         knownPasswords
+	publicConfig  httpapi.PublicConfig // what the listeners are made of
+	adminConfig   httpapi.AdminConfig
+	reloads       *reloader                     // nil where nobody can ask for one
 	stopping      func() error                  // nil until the process has been told to stop
 	jobs          []func(context.Context) error // each runs until its context ends
 	storeChecks   []httpapi.Check               // of the stores, for readiness
@@ -136,7 +140,7 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	if err := a.openFactors(ctx, issuer); err != nil {
 		return nil, err
 	}
-	if err := a.openLimits(); err != nil {
+	if a.limits, err = a.openLimits(cfg.LimitConfig, limits{}); err != nil {
 		return nil, err
 	}
 	if err := a.openPublic(issuer, sessions, verifier, st.revocations); err != nil {
@@ -175,13 +179,19 @@ func (a *app) openSessions(issuer string, st stores, status token.StatusAllocato
 	})
 }
 
+// listenerClients are those that may introspect and revoke.
+func (a *app) listenerClients(c Config) ([]httpapi.Client, error) {
+	clients, err := c.oauthClients()
+	if c.Demo {
+		clients = append(clients, httpapi.Client{ID: demoClient, SecretSHA256: sha256.Sum256([]byte(demoSecret))})
+	}
+	return clients, err
+}
+
 func (a *app) openPublic(issuer string, sessions *session.Service, verifier *token.Verifier, revocations revocation.Store) error {
-	clients, err := a.cfg.oauthClients()
+	clients, err := a.listenerClients(a.cfg)
 	if err != nil {
 		return err
-	}
-	if a.cfg.Demo {
-		clients = append(clients, httpapi.Client{ID: demoClient, SecretSHA256: sha256.Sum256([]byte(demoSecret))})
 	}
 	proxies, err := a.cfg.trustedProxies()
 	if err != nil {
@@ -195,10 +205,10 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 	if err != nil {
 		return err
 	}
-	config := httpapi.PublicConfig{
+	a.publicConfig = httpapi.PublicConfig{
 		Pages: pages, ReturnTo: a.cfg.ReturnTo, Passwords: a.passwords(sessions), OAuth: a.oauthProvider(issuer, sessions),
 		Issuer: issuer, Algorithms: token.Algorithms(), Clients: clients, Scopes: a.cfg.Scopes, RefreshLife: a.cfg.SessionIdle,
-		RateLimits: a.tracedLimits(), Logins: a.tracedLogins(), DPoP: proofs,
+		RateLimits: a.tracedLimits(a.limits), Logins: a.tracedLogins(a.limits), DPoP: proofs,
 		Sessions: sessions, Verifier: a.tracedVerifier(verifier), Keys: a.view, Revocations: revocations, Mirror: a.mirror,
 		Feed:        httpfeed.NewHandler(a.feedConfig()),
 		StatusLists: a.statusLists,
@@ -207,8 +217,7 @@ func (a *app) openPublic(issuer string, sessions *session.Service, verifier *tok
 		Accounts: a.users, TrustedProxies: proxies, Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Connections: a.cfg.MaxConnections, Linger: a.cfg.ShutdownDelay, Drain: a.cfg.DrainTimeout},
 	}
-	a.console = a.openConsole(config)
-	a.public, err = httpapi.NewPublic(config)
+	a.public, err = httpapi.NewPublic(a.publicConfig)
 	return err
 }
 
@@ -226,13 +235,17 @@ func (a *app) openAdmin(sessions *session.Service, verifier *token.Verifier, rev
 	if err != nil {
 		return err
 	}
-	a.admin, err = httpapi.NewAdmin(httpapi.AdminConfig{
+	a.adminConfig = httpapi.AdminConfig{
 		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
 		Users:       a.users, Sessions: sessions, Logins: a.limits.logins, Ends: a.ends, Revocations: revocations, Mirror: a.mirror,
 		Ring: a.view, Tokens: verifier, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway, Factors: a.factors, Backups: a.backups, Sealing: sealing{a},
-		Console: a.console, Audit: a.tracedAudit(), Tracing: a.requestTraces(), Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
+		Console: a.openConsole(a.publicConfig), Audit: a.tracedAudit(), Tracing: a.requestTraces(), Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Linger: a.cfg.ShutdownDelay, Drain: a.cfg.DrainTimeout},
-	})
+	}
+	if err := a.openReload(); err != nil {
+		return err
+	}
+	a.admin, err = httpapi.NewAdmin(a.adminConfig)
 	return err
 }
 

@@ -40,7 +40,7 @@ type backups struct {
 	file   *boltfile.File
 	ring   keys.Store
 	codec  *keys.Codec
-	kek    string // the text of the file; read when the ring was opened
+	kek    func() string // the text of the file that the codec seals with now
 }
 
 // Take implements [httpapi.Backups]. Each file is copied as it is at one moment, the accounts before the sessions: then a
@@ -49,7 +49,7 @@ func (b *backups) Take(ctx context.Context, r adminapi.BackupRequest) (_ httpapi
 	t := &takenBackup{header: backup.Header{
 		MadeAt: time.Now().UTC(), MadeBy: buildVersion(), Issuer: b.issuer, Sessions: b.cfg.where(), Keys: b.cfg.Keys, WithKEK: r.WithKEK,
 	}}
-	if t.header.KEK, err = kekID(b.kek); err != nil {
+	if t.header.KEK, err = kekID(b.kek()); err != nil {
 		return nil, err
 	}
 	if t.dir, err = os.MkdirTemp(b.cfg.Data, ".backup-"); err != nil {
@@ -71,7 +71,7 @@ func (b *backups) Take(ctx context.Context, r adminapi.BackupRequest) (_ httpapi
 		}
 	}
 	if r.WithKEK {
-		if err := t.write(kekFile, []byte(b.kek+"\n")); err != nil {
+		if err := t.write(kekFile, []byte(b.kek()+"\n")); err != nil {
 			return nil, err
 		}
 	}
@@ -122,7 +122,7 @@ func (b *backups) copyRing(ctx context.Context, t *takenBackup) error {
 }
 
 func (a *app) openBackups(issuer string, file *boltfile.File) error {
-	a.backups = &backups{cfg: a.cfg, issuer: issuer, file: file, ring: a.ring, codec: a.codec, kek: a.keks}
+	a.backups = &backups{cfg: a.cfg, issuer: issuer, file: file, ring: a.ring, codec: a.codec, kek: func() string { return *a.keks.Load() }}
 	return removeOldBackups(a.cfg.Data)
 }
 

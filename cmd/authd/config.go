@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
@@ -74,6 +75,9 @@ type Config struct {
 	LogLevel       string
 	LogFormat      string
 	Demo           bool
+
+	reread func() (Config, error) // reads the settings again; nil where nobody can ask for it
+	level  *slog.LevelVar         // of the log
 }
 
 // bind registers every setting as a flag with its default.

@@ -21,6 +21,7 @@ type connections struct {
 	log     *slog.Logger
 	traces  *tracing.Tracer // nil for none
 	closers []func() error
+	reread  []func() (swap func(), err error) // each reads a file again that connections are made with
 
 	redisOptions *redis.UniversalOptions
 	redisShared  redis.UniversalClient
@@ -67,9 +68,12 @@ func (c *connections) parseRedis() (*redis.UniversalOptions, error) {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
 	if name := c.cfg.RedisPasswordFile; name != "" {
-		if options.Password, err = readOrMakeSecret(name, false); err != nil {
-			return nil, fmt.Errorf("redis-password-file: %w", err)
+		secret, err := c.openSecret("redis-password-file", name)
+		if err != nil {
+			return nil, err
 		}
+		username := options.Username
+		options.CredentialsProvider = func() (string, string) { return username, secret.reveal() }
 	}
 	c.redisOptions = options
 	return options, nil

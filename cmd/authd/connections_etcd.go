@@ -65,11 +65,10 @@ func (c *connections) etcdTLS() (*tls.Config, error) {
 		}
 	}
 	if c.cfg.EtcdCert != "" {
-		pair, err := tls.LoadX509KeyPair(c.cfg.EtcdCert, c.cfg.EtcdKey)
-		if err != nil {
-			return nil, fmt.Errorf("etcd-cert and etcd-key: %w", err)
+		var err error
+		if config.GetClientCertificate, err = c.openClientCertificate(); err != nil {
+			return nil, err
 		}
-		config.Certificates = []tls.Certificate{pair}
 	}
 	return config, nil
 }

@@ -93,10 +93,11 @@ func (a *app) openFactorStore(ctx context.Context) (*sqlstore.Store, error) {
 		return sqlstore.OpenSQLite(ctx, filepath.Join(a.cfg.Data, "factors.db"), c)
 	}
 	if name := a.cfg.UsersPasswordFile; name != "" && url == a.cfg.usersURL() {
-		var err error
-		if c.Password, err = readOrMakeSecret(name, false); err != nil {
-			return nil, fmt.Errorf("users-password-file: %w", err)
+		secret, err := a.connections.openSecret("users-password-file", name)
+		if err != nil {
+			return nil, err
 		}
+		c.Password = secret.reveal
 	}
 	store, err := sqlstore.OpenPostgres(ctx, url, c)
 	if err != nil {
@@ -115,15 +116,16 @@ func (a *app) masterKeys() ([]mfa.MasterKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kek-file %s: %w", a.cfg.KEKFile, err)
 	}
+	return masterKeys(keks), nil
+}
+
+func masterKeys(keks []keys.KEK) []mfa.MasterKey {
 	masters := make([]mfa.MasterKey, len(keks))
 	for i, k := range keks {
-		raw, err := base64.StdEncoding.DecodeString(k.Reveal())
-		if err != nil {
-			return nil, fmt.Errorf("kek-file %s: %w", a.cfg.KEKFile, err)
-		}
+		raw, _ := base64.StdEncoding.DecodeString(k.Reveal()) // its own encoding
 		masters[i] = mfa.NewMasterKey(k.ID(), [32]byte(raw))
 	}
-	return masters, nil
+	return masters
 }
 
 // factorConfig is what the public listener needs of second factors.

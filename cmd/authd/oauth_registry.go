@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,8 +22,9 @@ const clientReload = 2 * time.Second
 type oauthRegistry struct {
 	file    string // empty: there are no clients
 	log     *slog.Logger
-	text    []byte // as read last, good or bad; this and missing belong to the one goroutine that reads
-	missing bool   // the file could not be read
+	mu      sync.Mutex // guards what follows, for whoever reads the file
+	text    []byte     // as read last, good or bad
+	missing bool       // the file could not be read
 	current atomic.Pointer[registered]
 }
 
@@ -45,7 +47,7 @@ func openOAuthRegistry(file string, log *slog.Logger) (*oauthRegistry, error) {
 	return r, err
 }
 
-// read reads the file, and tells whether it has changed.
+// read reads the file, and tells whether it has changed. The caller holds mu once others may read too.
 func (r *oauthRegistry) read() (changed bool, err error) {
 	text, err := os.ReadFile(r.file)
 	if err != nil {
@@ -55,13 +57,22 @@ func (r *oauthRegistry) read() (changed bool, err error) {
 		return false, nil
 	}
 	r.text = text
+	next, err := r.parse(text)
+	if err != nil {
+		return true, err
+	}
+	r.current.Store(next)
+	return true, nil
+}
+
+func (r *oauthRegistry) parse(text []byte) (*registered, error) {
 	clients, err := parseOAuthClients(r.file, text)
 	if err != nil {
-		return true, fmt.Errorf("oauth-clients:\n%w", err)
+		return nil, fmt.Errorf("oauth-clients:\n%w", err)
 	}
 	registry, err := oauth.NewRegistry(clients)
 	if err != nil {
-		return true, fmt.Errorf("oauth-clients: %w", err)
+		return nil, fmt.Errorf("oauth-clients: %w", err)
 	}
 	next := &registered{Registry: registry}
 	for _, c := range clients {
@@ -70,8 +81,25 @@ func (r *oauthRegistry) read() (changed bool, err error) {
 		}
 		next.audiences = slices.Concat(next.audiences, c.Audiences, c.ExchangeAudiences)
 	}
-	r.current.Store(next)
-	return true, nil
+	return next, nil
+}
+
+// prepare reads the file for a reload, which takes over all or nothing.
+func (r *oauthRegistry) prepare() (swap func(), err error) {
+	text, err := os.ReadFile(r.file)
+	if err != nil {
+		return keep, fmt.Errorf("oauth-clients: %w", err)
+	}
+	next, err := r.parse(text)
+	if err != nil {
+		return keep, err
+	}
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.text, r.missing = text, false
+		r.current.Store(next)
+	}, nil
 }
 
 // run reads the file again and again until ctx ends, which is no error.
@@ -93,6 +121,8 @@ func (r *oauthRegistry) run(ctx context.Context) error {
 
 // look reads the file once more, and complains once of what is wrong.
 func (r *oauthRegistry) look() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	changed, err := r.read()
 	switch {
 	case err != nil && (changed || !r.missing):

@@ -4,7 +4,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/authd-project/authd/identity"
-	"github.com/authd-project/authd/identity/blocklist"
 )
 
 // PasswordConfig says which new passwords are accepted.
@@ -17,15 +16,11 @@ func (c *PasswordConfig) bind(fs *pflag.FlagSet) {
 }
 
 // rules are what new passwords must satisfy.
-func (c *PasswordConfig) rules() (identity.Rules, error) {
-	rules := identity.Rules{Context: []string{"authd"}}
-	if c.PasswordBlocklist == "" {
-		return rules, nil
-	}
-	list, err := blocklist.Open(c.PasswordBlocklist)
+func (a *app) rules() (identity.Rules, error) {
+	swap, err := a.known.prepare(a.cfg)
 	if err != nil {
 		return identity.Rules{}, err
 	}
-	rules.Known = list
-	return rules, nil
+	swap()
+	return identity.Rules{Context: []string{"authd"}, Known: &a.known}, nil
 }

@@ -138,6 +138,10 @@ func joinPolicies[T any](policies map[string]T) string {
 type limits struct {
 	routes map[string]httpapi.RateLimiter
 	logins *ratelimit.LoginGuard
+
+	policies map[string]ratelimit.Policy // of the routes
+	budgets  ratelimit.LoginPolicies     // of the logins
+	store    limitStore
 }
 
 // openLimits keeps the limits in Redis when there is one, so that all authd there share them, else in memory.
@@ -145,29 +149,36 @@ type limits struct {
 // When Redis does not answer, the limits of routes are counted by this process alone: they protect it from load, and
 // verification must not depend on Redis. Failed logins are not: who guesses would get a new budget from each authd. So
 // logins are refused; those that succeed would fail too, as their session could not be stored.
-func (a *app) openLimits() error {
-	routes, err := a.cfg.rateLimits()
-	if err != nil {
-		return err
+//
+// Limits that are in use, before, go on as they stand where their policy is the same.
+func (a *app) openLimits(c LimitConfig, before limits) (next limits, err error) {
+	if next.policies, err = c.rateLimits(); err != nil {
+		return next, err
 	}
-	logins, err := a.cfg.loginPolicies()
-	if err != nil {
-		return err
+	if next.budgets, err = c.loginPolicies(); err != nil {
+		return next, err
 	}
-	store, err := a.limitStore()
-	if err != nil {
-		return err
-	}
-	a.limits.routes = make(map[string]httpapi.RateLimiter, len(routes))
-	for name, policy := range routes {
-		if a.limits.routes[name], err = store.route(name, policy); err != nil {
-			return fmt.Errorf("rate limit %s: %w", name, err)
+	if next.store = before.store; next.store.route == nil {
+		if next.store, err = a.limitStore(); err != nil {
+			return next, err
 		}
 	}
-	a.limits.logins, err = ratelimit.NewLoginGuard(ratelimit.LoginConfig{
-		Open: store.login, Known: store.known, Policies: logins, Shared: a.cfg.Redis != "",
+	next.routes = make(map[string]httpapi.RateLimiter, len(next.policies))
+	for name, policy := range next.policies {
+		if next.routes[name] = before.routes[name]; next.routes[name] != nil && before.policies[name] == policy {
+			continue
+		}
+		if next.routes[name], err = next.store.route(name, policy); err != nil {
+			return next, fmt.Errorf("rate limit %s: %w", name, err)
+		}
+	}
+	if next.logins = before.logins; next.logins != nil && before.budgets == next.budgets {
+		return next, nil
+	}
+	next.logins, err = ratelimit.NewLoginGuard(ratelimit.LoginConfig{
+		Open: next.store.login, Known: next.store.known, Policies: next.budgets, Shared: a.cfg.Redis != "",
 	})
-	return err
+	return next, err
 }
 
 // limitStore makes limiters where the settings say.

@@ -105,7 +105,7 @@ func (a *app) ringCodec() (*keys.Codec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kek-file %s: %w", a.cfg.KEKFile, err)
 	}
-	a.keks = text
+	a.keks.Store(&text)
 	return keys.NewCodec(keks...), nil
 }
 

@@ -15,7 +15,7 @@ type sealing struct{ a *app }
 
 // Sealing implements [httpapi.Sealing].
 func (s sealing) Sealing(ctx context.Context) (told adminapi.Sealing) {
-	keks, err := keys.ParseKEKs(s.a.keks)
+	keks, err := keys.ParseKEKs(*s.a.keks.Load())
 	if err != nil { // not possible: the ring was opened with it
 		return told
 	}

@@ -25,13 +25,27 @@ func newServeCommand(env environment) *cobra.Command {
 		if err != nil {
 			return fmt.Errorf("settings:\n%w", err)
 		}
+		cfg.level = new(slog.LevelVar)
+		cfg.reread = func() (Config, error) { return readAgain(env) }
 		return serve(cmd.Context(), cfg, env.stdout, newLogger(cfg, env.stderr))
 	}
 	return cmd
 }
 
+// readAgain reads the settings of `authd serve` as they are now.
+func readAgain(env environment) (Config, error) {
+	cmd := &cobra.Command{Use: "serve"}
+	s := newSettings(cmd)
+	if err := cmd.ParseFlags(env.args); err != nil {
+		return Config{}, err
+	}
+	return s.load(env.getenv)
+}
+
 // serve runs authd until ctx ends.
 func serve(ctx context.Context, cfg Config, stdout io.Writer, log *slog.Logger) (err error) {
+	hangups, stopHangups := catchHangups()
+	defer stopHangups()
 	public, admin, err := listen(ctx, cfg)
 	if err != nil {
 		return err
@@ -66,6 +80,9 @@ func serve(ctx context.Context, cfg Config, stdout io.Writer, log *slog.Logger) 
 	servers.Go(func() error { return a.servePublic(serving, public, stdout) })
 	servers.Go(func() error { return a.admin.Serve(serving, admin) })
 	servers.Go(func() error { return extAuthz(serving) })
+	if a.reloads != nil {
+		servers.Go(func() error { return a.reloads.onHangup(serving, hangups) })
+	}
 	servers.Go(func() error {
 		select {
 		case err := <-jobs: // only ever early because it failed: the servers must not go on without it
@@ -125,7 +142,10 @@ func (c *Config) whoRotates() string {
 }
 
 func newLogger(cfg Config, w io.Writer) *slog.Logger {
-	var level slog.Level
+	level := cfg.level
+	if level == nil {
+		level = new(slog.LevelVar)
+	}
 	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // validated
 	options := &slog.HandlerOptions{Level: level}
 	if cfg.LogFormat == "text" {

@@ -215,18 +215,18 @@ func (a *app) tracedVerifier(v *token.Verifier) httpapi.Verifier {
 	return a.traces.Verifier(v)
 }
 
-func (a *app) tracedLogins() httpapi.Logins {
+func (a *app) tracedLogins(l limits) httpapi.Logins {
 	if a.traces == nil {
-		return a.limits.logins
+		return l.logins
 	}
-	return a.traces.Logins(a.limits.logins)
+	return a.traces.Logins(l.logins)
 }
 
-func (a *app) tracedLimits() map[string]httpapi.RateLimiter {
+func (a *app) tracedLimits(l limits) map[string]httpapi.RateLimiter {
 	if a.traces == nil {
-		return a.limits.routes
+		return l.routes
 	}
-	traced := maps.Clone(a.limits.routes)
+	traced := maps.Clone(l.routes)
 	for name, limit := range traced {
 		traced[name] = a.traces.Limit(name, limit)
 	}

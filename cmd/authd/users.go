@@ -237,18 +237,20 @@ func (c *UsersConfig) htpasswdName() string {
 
 // openSQL opens the users that authd manages.
 func (a *app) openSQL(ctx context.Context, url string, hasher *identity.Hasher) (*sqlstore.Store, error) {
-	rules, err := a.cfg.rules()
+	rules, err := a.rules()
 	if err != nil {
-		return nil, fmt.Errorf("password-blocklist: %w", err)
+		return nil, err
 	}
 	c := sqlstore.Config{Hasher: hasher, Rules: rules, Logger: a.log, Release: buildVersion()}
 	if url == "" {
 		return sqlstore.OpenSQLite(ctx, filepath.Join(a.cfg.Data, "users.db"), c)
 	}
 	if name := a.cfg.UsersPasswordFile; name != "" {
-		if c.Password, err = readOrMakeSecret(name, false); err != nil {
-			return nil, fmt.Errorf("users-password-file: %w", err)
+		secret, err := a.connections.openSecret("users-password-file", name)
+		if err != nil {
+			return nil, err
 		}
+		c.Password = secret.reveal
 	}
 	return sqlstore.OpenPostgres(ctx, url, c)
 }

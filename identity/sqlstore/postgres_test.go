@@ -212,7 +212,11 @@ func TestPostgresRefuses(t *testing.T) {
 		"nobody there":            {at(t, right, "127.0.0.1:1"), "", "127.0.0.1:1", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := sqlstore.OpenPostgres(t.Context(), c.url, sqlstore.Config{Hasher: newHasher(t, nil), Password: c.password})
+			config := sqlstore.Config{Hasher: newHasher(t, nil)}
+			if c.password != "" {
+				config.Password = func() string { return c.password }
+			}
+			_, err := sqlstore.OpenPostgres(t.Context(), c.url, config)
 			if err == nil || !strings.Contains(err.Error(), c.want) || errors.Is(err, identity.ErrUnavailable) != c.unavailable {
 				t.Fatalf("error %v, want %q in it, and unavailable %v", err, c.want, c.unavailable)
 			}

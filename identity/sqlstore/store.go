@@ -35,8 +35,8 @@ type Config struct {
 	Rand   io.Reader        // of subjects and notes; default crypto/rand
 	Logger *slog.Logger     // default: discard
 
-	Password string // of PostgreSQL; default: the URL's
-	Release  string // of this program, for others that find the database too new
+	Password func() string // of PostgreSQL, asked for with each connection; default: the URL\'s
+	Release  string        // of this program, for others that find the database too new
 }
 
 // Store implements [identity.Directory] and [identity.Notes]. Its methods may be called concurrently.

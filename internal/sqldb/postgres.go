@@ -36,16 +36,20 @@ func postgresDialect() dialect {
 }
 
 // OpenPostgres connects to the PostgreSQL database that url names (see [PostgresAddress]) and brings the schema up to date;
-// several processes may do so at once. password replaces the URL's unless it is empty. No error holds a password.
-func OpenPostgres(ctx context.Context, url, password string, s Schema) (*sql.DB, error) {
+// several processes may do so at once. password, unless it is nil, is asked for with each new connection, and replaces the
+// URL's. No error holds a password.
+func OpenPostgres(ctx context.Context, url string, password func() string, s Schema) (*sql.DB, error) {
 	config, connections, err := parsePostgresURL(url)
 	if err != nil {
 		return nil, err
 	}
-	if password != "" {
-		config.Password = password
-	}
-	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(checkEncoding))
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(checkEncoding), stdlib.OptionBeforeConnect(
+		func(_ context.Context, c *pgx.ConnConfig) error {
+			if password != nil {
+				c.Password = password()
+			}
+			return nil
+		}))
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxIdleTime(postgresIdle)

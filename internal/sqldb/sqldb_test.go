@@ -42,7 +42,7 @@ func everywhere(t *testing.T, test func(t *testing.T, open func(context.Context,
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		url := testenv.NewPostgres(t).Database(t, "")
-		test(t, func(ctx context.Context, s sqldb.Schema) (*sql.DB, error) { return sqldb.OpenPostgres(ctx, url, "", s) })
+		test(t, func(ctx context.Context, s sqldb.Schema) (*sql.DB, error) { return sqldb.OpenPostgres(ctx, url, nil, s) })
 	})
 }
 
@@ -153,7 +153,7 @@ func TestMigrateAtOnce(t *testing.T) {
 
 func TestUnavailable(t *testing.T) {
 	s := schema("a_migrations", nil)
-	_, err := sqldb.OpenPostgres(t.Context(), "postgres://someone:hunter2@127.0.0.1:1/x?sslmode=disable", "", s)
+	_, err := sqldb.OpenPostgres(t.Context(), "postgres://someone:hunter2@127.0.0.1:1/x?sslmode=disable", nil, s)
 	if !errors.Is(err, errDown) || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("nobody listens: %v", err)
 	}

@@ -23,7 +23,7 @@ const needs = 1
 // Config configures a [Store].
 type Config struct {
 	Now      func() time.Time // default time.Now
-	Password string           // of PostgreSQL; default: the URL's
+	Password func() string    // of PostgreSQL, asked for with each connection; default: the URL\'s
 	Release  string           // of this program, for others that find the database too new
 }
 
