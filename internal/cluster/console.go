@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -110,28 +111,32 @@ func (c *cluster) primary(ctx context.Context) string {
 }
 
 // introduce tells a person what there is.
-func (c *cluster) introduce(ctx context.Context) {
-	front := c.place.front
-	c.table(ctx)
-	fmt.Fprintf(c.out, `
-  authd                       http://%[1]s:8080   (login page: /login, API: /v1)
-  orders, behind forward-auth http://%[1]s:8000/orders
-  orders, guarding itself     http://%[1]s:9090/orders
-  user                        %[2]s, password %[3]q
-  logs                        %[4]s/logs
-
-  TOKEN=$(curl -s http://%[1]s:8080/v1/login --json '{"username":"%[2]s","password":%[3]q}' | grep -o '"access_token":"[^"]*' | cut -d '"' -f 4)
-  curl http://%[1]s:9090/orders -H "Authorization: Bearer $TOKEN"
+func (c *cluster) introduce(ctx context.Context, w io.Writer) {
+	c.table(ctx, w)
+	fmt.Fprintf(w, `
+  authd       http://%[1]s:8080          login page at /login, API at /v1
+  orders      http://%[1]s:8000/orders   behind nginx, which asks authd
+              http://%[1]s:9090/orders   by itself, with the middleware
+  log in as   %[2]s, password %[3]q
+  logs        %[4]s/logs
 
 %[5]s
-`, front, demoUser, demoPassword, c.place.folder, commandsHelp)
+
+`, c.place.front, demoUser, demoPassword, c.place.folder, commandsHelp)
 }
 
-const commandsHelp = `Type:  status | kill NAME | stop NAME | start NAME | roll | authd-1 COMMAND… | quit
-       NAME may be "leader" or "primary"; kill -9 PID from another terminal is the same.`
+const commandsHelp = `Type
+  status                  who runs, who leads
+  kill NAME               as a power cut would; NAME may be leader or primary (kill -9 PID elsewhere is the same)
+  stop NAME               in order, as an update would
+  start NAME, start all   what was killed or stopped
+  roll                    restart each authd in turn
+  authd-1 keys list       any command of authd
+  quit                    or Ctrl-C: end everything, leave nothing behind`
 
-func (c *cluster) table(ctx context.Context) {
-	w := tabwriter.NewWriter(c.out, 0, 0, 3, ' ', 0)
+// table tells who runs where.
+func (c *cluster) table(ctx context.Context, out io.Writer) {
+	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "\n  SERVICE\tADDRESS\tPID\t")
 	for _, name := range c.names() {
 		pid := "-"
@@ -153,6 +158,9 @@ func (n *node) address() string {
 	return net.JoinHostPort(n.rewrite.own, port[image])
 }
 
+// prompt says that a line is awaited.
+const prompt = "> "
+
 // console does what a person types.
 type console struct {
 	*cluster
@@ -172,6 +180,7 @@ func (c *console) run(ctx context.Context, in io.Reader) error {
 		}
 	}()
 	for {
+		fmt.Fprint(c.out, prompt)
 		select {
 		case <-ctx.Done():
 			fmt.Fprintln(c.out, "\nEnding everything.")
@@ -198,27 +207,41 @@ func (c *console) do(ctx context.Context, words []string) error {
 		return err
 	}
 	if words[0] == "status" {
-		c.table(ctx)
+		c.table(ctx, c.out)
 		return nil
 	}
 	if words[0] == "roll" {
-		return c.roll(ctx)
+		return c.roll(ctx, c.out)
 	}
-	act := map[string]func(context.Context, string) error{
-		"kill":  func(_ context.Context, name string) error { return c.kill(name) },
-		"stop":  func(_ context.Context, name string) error { return c.stop(name) },
-		"start": c.start,
-	}[words[0]]
+	act, did := c.action(words[0])
 	if act == nil || len(words) != 2 {
 		fmt.Fprintln(c.out, commandsHelp)
 		return nil
 	}
-	name := c.resolve(ctx, words[1])
-	if err := act(ctx, name); err != nil {
-		return err
+	names := []string{c.resolve(ctx, words[1])}
+	if words[0] == "start" && words[1] == "all" {
+		names = slices.DeleteFunc(c.names(), func(name string) bool { return c.process(name).runs() })
 	}
-	_, err := fmt.Fprintf(c.out, "%s: %s\n", name, map[string]string{"kill": "killed", "stop": "stopped", "start": "runs"}[words[0]])
-	return err
+	for _, name := range names {
+		if err := act(ctx, name); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.out, "%s: %s\n", name, did)
+	}
+	return nil
+}
+
+// action returns what a word does to a service, and what has happened then.
+func (c *console) action(word string) (act func(context.Context, string) error, did string) {
+	switch word {
+	case "kill":
+		return func(_ context.Context, name string) error { return c.kill(name) }, "killed"
+	case "stop":
+		return func(_ context.Context, name string) error { return c.stop(name) }, "stopped"
+	case "start":
+		return c.start, "runs"
+	}
+	return nil, ""
 }
 
 // resolve finds the service that is meant by its role.
@@ -238,7 +261,7 @@ func (c *cluster) resolve(ctx context.Context, name string) string {
 }
 
 // roll restarts each authd in turn, as an update does: in order, and the next one when the one before is ready.
-func (c *cluster) roll(ctx context.Context) error {
+func (c *cluster) roll(ctx context.Context, w io.Writer) error {
 	for _, name := range c.names() {
 		if !strings.HasPrefix(name, "authd-") {
 			continue
@@ -250,7 +273,7 @@ func (c *cluster) roll(ctx context.Context) error {
 		if err := c.start(ctx, name); err != nil {
 			return err
 		}
-		fmt.Fprintf(c.out, "%s: restarted in %.1f s\n", name, time.Since(began).Seconds())
+		fmt.Fprintf(w, "%s: restarted in %.1f s\n", name, time.Since(began).Seconds())
 	}
 	return nil
 }

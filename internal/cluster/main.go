@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err e
 	if err := c.addUser(ctx); err != nil {
 		return err
 	}
-	c.introduce(ctx)
+	c.introduce(ctx, out)
 	return (&console{c, out}).run(ctx, in)
 }
 

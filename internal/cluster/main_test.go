@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -49,7 +50,7 @@ func TestMain(m *testing.M) {
 		}
 		code := m.Run()
 		shared.close()
-		if err := goleak.Find(); err != nil && code == 0 {
+		if err := errors.Join(leftovers(folder), goleak.Find()); err != nil && code == 0 {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

@@ -12,21 +12,23 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/authd-project/authd/internal/docs"
 )
 
 // Each authd in turn gets SIGTERM and is started anew, while clients log in, refresh, verify and log out through nginx, and
-// keys rotate. Not one request fails.
+// keys rotate. Not one request fails, nor does what docs/cluster.md has a person do meanwhile.
 func TestRollingRestart(t *testing.T) {
 	showLogs(t, append([]string{"proxy", "orders", "redis-1"}, authds...)...)
 	l := &load{t: t, client: newClient(t), counts: map[string]int{}, keys: map[string]bool{}}
 	ctx, stop := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
-	for range 4 {
+	for range 3 {
 		clients.Go(func() { l.use(ctx) })
 	}
-	if err := shared.roll(ctx); err != nil {
-		t.Error(err)
-	}
+	clients.Go(func() { l.hammer(ctx) })
+	clients.Go(func() { typed(t, 2) })
+	docs.Shell{Places: pageAddresses()}.Run(t, docs.Steps(t, "docs/cluster.md", 1))
 	// Long enough for a key that is new, and for the last authd to have its share.
 	for began := time.Now(); l.signed() < 2 && time.Since(began) < patience; time.Sleep(100 * time.Millisecond) {
 	}
@@ -57,6 +59,21 @@ type load struct {
 func (l *load) use(ctx context.Context) {
 	for ctx.Err() == nil {
 		l.session(context.WithoutCancel(ctx))
+	}
+}
+
+// hammer sends requests that may not be sent twice in bursts, so that nginx has idle connections to authd, and uses them, at
+// any moment that an authd could close them.
+func (l *load) hammer(ctx context.Context) {
+	for ; ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+		var burst sync.WaitGroup
+		for range 8 {
+			burst.Go(func() {
+				status, err := l.logout(context.WithoutCancel(ctx), grant{AccessToken: "of nobody"})
+				l.want("a stranger's logout", http.StatusUnauthorized, status, err)
+			})
+		}
+		burst.Wait()
 	}
 }
 
