@@ -34,14 +34,14 @@ func TestChartRuns(t *testing.T) {
 	c.secret(t, "authd-kek", "kek", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 	c.secret(t, "authd-admin-token", "token", strings.Repeat("t", 43))
 	c.secret(t, "authd-redis", "password", redisPassword)
-	install := func(command string, set ...string) {
-		args := []string{command, "authd", chart, "--values", filepath.Join(chart, "ci", "kubernetes.yaml"), "--set-json", "config=" + fastKeys,
+	install := func(command []string, set ...string) {
+		args := []string{"authd", chart, "--values", filepath.Join(chart, "ci", "kubernetes.yaml"), "--set-json", "config=" + fastKeys,
 			"--set", "shutdownDelaySeconds=1", "--set", "config.issuer=https://auth.example.com", "--set", "config.redis=redis://" + redis,
 			"--set", "secrets.usersPassword.name=", "--set", "config.users=htpasswd:/etc/authd/users",
 			"--set-string", "files.users=alice:" + hash(t) + "\n"}
-		c.helm(t, slices.Concat(args, flags(set))...)
+		c.helm(t, slices.Concat(command, args, flags(set))...)
 	}
-	install("install")
+	install([]string{"install"})
 	a, b := startPod(t, c, nil), startPod(t, c, nil)
 
 	g := a.login(t)
@@ -51,7 +51,7 @@ func TestChartRuns(t *testing.T) {
 		}
 	}
 	leader := oneLeads(t, a, b)
-	if ring, _ := c.get(t, ringSecret)["data"].(map[string]any)["ring"].(string); ring == "" {
+	if c.ring(t) == "" {
 		t.Error("the ring is not in the Secret of the chart")
 	}
 	first := a.signs(t)
@@ -60,7 +60,7 @@ func TestChartRuns(t *testing.T) {
 		t.Errorf("keys list in the pod printed\n%s", out)
 	}
 
-	install("upgrade", "config.session_idle=48h", "drainSeconds=11")
+	install([]string{"upgrade"}, "config.session_idle=48h", "drainSeconds=11")
 	a2 := startPod(t, c, nil) // it is ready before the first may go
 	a.terminate(t)
 	b2 := startPod(t, c, nil)
@@ -68,6 +68,9 @@ func TestChartRuns(t *testing.T) {
 	if next := oneLeads(t, a2, b2); next.Name == leader.Name || next.Term <= leader.Term {
 		t.Errorf("after %+v leads %+v", leader, next)
 	}
+	// Force is the one thing that empties the Secret; who runs puts the ring back.
+	install([]string{"upgrade", "--force-replace", "--server-side=false"}, "config.session_idle=48h", "drainSeconds=11")
+	until(t, "the ring in the Secret", func() bool { return c.ring(t) != "" })
 	until(t, "the session, after all pods were replaced", func() bool {
 		return b2.call(t, http.MethodPost, "/v1/refresh", "", map[string]string{"refresh_token": g.RefreshToken}, &g) == http.StatusOK
 	})
@@ -101,6 +104,14 @@ func TestChartRunsEmbedded(t *testing.T) {
 	if out := next.exec(t, "", "session", "list", "alice"); strings.Count(out, "\n") < 2 {
 		t.Errorf("session list in the pod printed\n%s", out)
 	}
+}
+
+// ring is what the Secret holds, sealed; "" for nothing.
+func (c cluster) ring(t *testing.T) string {
+	t.Helper()
+	data, _ := c.get(t, ringSecret)["data"].(map[string]any)
+	ring, _ := data["ring"].(string)
+	return ring
 }
 
 // secret makes a Secret, as docs/kubernetes.md says.
