@@ -30,8 +30,7 @@ func (s script) Follow(_ context.Context, _ revocation.Position, apply func(revo
 
 // The transcript in the documentation is what the handler writes, byte for byte.
 func TestDocumentedTranscript(t *testing.T) {
-	command, want, _ := strings.Cut(docs.Text(t, "docs/revocation-feed.md", "console", 0), "\n")
-	_, url, _ := strings.Cut(strings.Trim(command, "$' "), "'http://127.0.0.1:8080")
+	command, want, _ := strings.Cut(strings.TrimPrefix(docs.Text(t, "docs/revocation-feed.md", "console", 0), "$ "), "\n")
 
 	start := time.Unix(1_790_000_000, 0)
 	ms := func(n int64) time.Time { return start.Add(time.Duration(n) * time.Millisecond) }
@@ -55,10 +54,12 @@ func TestDocumentedTranscript(t *testing.T) {
 	clock := start
 	handler := httpfeed.NewHandler(httpfeed.HandlerConfig{Feed: feed, Now: func() time.Time { return clock }})
 	clock = ms(5210)
-	answer := httptest.NewRecorder()
-	handler.ServeHTTP(answer, httptest.NewRequest("GET", url, nil))
-	if got := answer.Body.String(); got != want {
-		t.Errorf("the handler writes:\n%s\nthe documentation says:\n%s", got, want)
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	curl := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(command, "http://127.0.0.1:8080", server.URL, 1))
+	got, err := curl.Output()
+	if err != nil || string(got) != want {
+		t.Errorf("%s: %v, and prints:\n%s\nthe documentation says:\n%s", command, err, got, want)
 	}
 }
 
