@@ -20,6 +20,7 @@ import (
 
 	"github.com/authd-project/authd/internal/backup"
 	"github.com/authd-project/authd/internal/boltfile"
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/mfa/mfatest"
 	"github.com/authd-project/authd/middleware"
 )
@@ -35,7 +36,7 @@ type installation struct {
 func install(t *testing.T, data string, args ...string) *installation {
 	t.Helper()
 	i := &installation{t: t, listen: freeAddress(t)}
-	i.start(data)
+	i.start(data, args...)
 	guard, err := middleware.New(t.Context(), i.URL, middleware.Options{Audience: "authd"})
 	if err != nil {
 		t.Fatal(err)
@@ -339,4 +340,11 @@ func newerBackup(t *testing.T, data string) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+// The commands of docs/backup.md print what it says.
+func TestBackupGuide(t *testing.T) {
+	t.Parallel()
+	places := strings.NewReplacer("127.0.0.1:808", freePorts(t), "127.0.0.1:909", freePorts(t))
+	docs.Shell{Env: path(), Places: places}.Run(t, docs.Steps(t, "docs/backup.md"))
 }

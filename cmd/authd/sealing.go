@@ -59,7 +59,7 @@ func tellSealing(out io.Writer, s *adminapi.Sealing) error {
 	}
 	for _, id := range s.Given[1:] {
 		if id != s.Ring && id != s.Factors && s.Ring == s.Given[0] && (s.Factors == "" || s.Factors == s.Given[0]) {
-			fmt.Fprintf(out, "%s may go, once every authd seals with another. Backups that were taken until now need it.\n", id)
+			fmt.Fprintf(out, "%s seals nothing: it may go, unless it is to be the next. Backups that were sealed under it need it.\n", id)
 		}
 	}
 	return nil
