@@ -47,7 +47,7 @@ func (h redisHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 		if !trace.SpanFromContext(withPass(ctx)).IsRecording() {
 			return next(ctx, cmds)
 		}
-		ctx, span := h.begin(ctx, "PIPELINE")
+		ctx, span := h.begin(ctx, pipelineName(cmds))
 		if len(cmds) > 1 { // by the conventions a batch of one has no size
 			span.SetAttributes(semconv.DBOperationBatchSize(len(cmds)))
 		}
@@ -55,6 +55,18 @@ func (h redisHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 		endRedis(span, err)
 		return err
 	}
+}
+
+// pipelineName is "PIPELINE" and the different commands in it.
+func pipelineName(cmds []redis.Cmder) string {
+	name, seen := "PIPELINE", map[string]bool{}
+	for _, cmd := range cmds {
+		if word := strings.ToUpper(cmd.Name()); !seen[word] {
+			seen[word] = true
+			name += " " + word
+		}
+	}
+	return name
 }
 
 func (h redisHook) begin(ctx context.Context, command string) (context.Context, trace.Span) {

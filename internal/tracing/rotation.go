@@ -125,16 +125,12 @@ func (r *Rotation) Claim(ctx context.Context, holder string) (keys.Term, error) 
 // Load implements [keys.Store].
 func (r *Rotation) Load(ctx context.Context) (keys.Ring, keys.Version, error) {
 	p := passOf(ctx)
-	if p == nil {
-		ctx, span := r.t.child(ctx, spanRingLoad)
-		ring, version, err := r.Store.Load(ctx)
-		end(span, err)
-		return ring, version, err
-	}
 	begun := time.Now()
+	ctx, span := r.t.child(ctx, spanRingLoad) // of a pass only once it has changed something
 	ring, version, err := r.Store.Load(ctx)
-	if err == nil {
-		p.look = &look{begun: begun, ended: time.Now(), ring: ring}
+	end(span, err)
+	if p != nil && err == nil {
+		p.look = &look{begun: begun, ended: time.Now(), told: p.root.Load() != nil, ring: ring}
 	}
 	return ring, version, err
 }
@@ -243,15 +239,16 @@ func (p *published) Load(ctx context.Context) (keys.Ring, keys.Version, error) {
 func (p *published) saw(begun time.Time, ring keys.Ring, version keys.Version) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	first, same := p.version == "", p.version == version
+	written, ours := p.t.ring.of(ring.Term)
+	seen, same := p.version != "" || ours, p.version == version // what is there at the start was published before
 	changes := ringChanges(p.ring, ring)
 	p.version, p.ring = version, ring
-	if first || same || len(changes) == 0 { // a claim alone publishes nothing
+	if !seen || same || len(changes) == 0 { // a claim alone publishes nothing
 		return
 	}
 	ctx := context.Background()
-	if span, ours := p.t.ring.of(ring.Term); ours {
-		ctx = trace.ContextWithSpanContext(ctx, span)
+	if ours {
+		ctx = trace.ContextWithSpanContext(ctx, written)
 	}
 	_, span := p.t.tracer.Start(ctx, spanRingPublish, trace.WithTimestamp(begun),
 		trace.WithAttributes(termAttr(ring.Term), attribute.StringSlice(Changes, changes)))
