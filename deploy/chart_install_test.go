@@ -116,6 +116,12 @@ func TestChartKeepsTheRing(t *testing.T) {
 					t.Errorf("force leaves %q", ring)
 				}
 			}
+			c.must(t, http.MethodDelete, c.at(leaderLease), nil)
+			c.must(t, http.MethodDelete, c.at(ringSecret), nil)
+			c.helm(t, slices.Concat([]string{"upgrade", "authd", chart, side}, values("kubernetes"))...)
+			if c.get(t, leaderLease) == nil || c.get(t, ringSecret) == nil {
+				t.Error("an upgrade does not make again what was deleted")
+			}
 		})
 	}
 }
