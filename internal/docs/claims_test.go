@@ -23,6 +23,7 @@ var unexecuted = map[[2]string]string{
 	{"docs/images.md", "oras cp "}:                              "a registry, and a tool of others",
 	{"docs/images.md", "oras discover "}:                        "likewise",
 	{"docs/images.md", "cosign sign "}:                          "a registry, and an identity that Sigstore knows",
+	{"docs/cluster.md", "cd deploy/compose"}:                    "a container engine; `make cluster` starts the same file, and is tested",
 	{"docs/images.md", "docker run "}:                           "a container engine; what it starts is started by the tests of the image",
 	{"docs/kubernetes.md", "kubectl --namespace authd rollout"}: "a cluster with nodes",
 	{"docs/users.md", "dotnet tool "}:                           "a download of 40 GB",
