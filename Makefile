@@ -42,7 +42,7 @@ test: ## install what the tests need, and run them all with the race detector
 	cd internal/release && $(GO) test -timeout 30m ./...
 
 .PHONY: check
-check: ## formatting, vet, linters, module files, licences
+check: ## formatting, vet, linters, module files, licences, and that a build gives the same bytes twice
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'run: gofmt -w .' >&2; exit 1; }
 	$(GO) vet ./...
 	$(LINT) run ./...
@@ -50,6 +50,7 @@ check: ## formatting, vet, linters, module files, licences
 	$(GO) mod tidy -e -diff # -e: tests of dependencies may need what a proxy withholds
 	$(GO) -C internal/release vet ./... && $(GO) -C internal/release mod verify
 	$(GO) -C internal/release run . licences
+	$(GO) -C internal/release run . reproduce # minutes the first time, as its second cache is empty
 
 .PHONY: bench
 bench: ## measure verification, routes, logout and large sets, as ratios; with PAGE=1 write docs/performance.md
@@ -64,6 +65,18 @@ issuers: ## try JWKS clients against hostile issuers, and write docs/hostile-iss
 chaos: ## rotate 200 times on each backend while leaders are killed, frozen and cut off (half an hour)
 	internal/testenv/install.sh
 	$(GO) test ./cmd/authd -run '^TestRotationUnderFire$$' -chaos.rotations 200 -chaos.leaders 50 -parallel 3 -timeout 2h -v
+
+.PHONY: capacity
+capacity: ## measure what one core carries and how cost grows, and write docs/capacity.md (ten minutes)
+	internal/testenv/install.d/redis.sh
+	cd internal/bench && $(GO) run . -capacity ../../docs
+
+SOAK ?= 10m
+
+.PHONY: soak
+soak: ## run both modes for SOAK (default 10m) under load, with restarts and rotation: nothing fails or grows; write docs/soak.md
+	internal/testenv/install.d/redis.sh
+	$(GO) test -race ./cmd/authd -run '^TestSoak$$' -soak.for $(SOAK) -soak.rate 100 -soak.page ../../docs/soak.md -timeout 0 -v
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (default 30s)

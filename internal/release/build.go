@@ -18,7 +18,7 @@ func build(ctx context.Context, s source, arch, out string) error {
 	if err != nil {
 		return err
 	}
-	_, err = goCommand(ctx, s.folder, arch, "build", "-trimpath", "-buildvcs=false",
+	_, err = goCommand(ctx, s, arch, "build", "-trimpath", "-buildvcs=false",
 		"-ldflags", "-s -w -buildid= -X main.version="+s.version, "-o", out, "./cmd/authd")
 	if err != nil {
 		return fmt.Errorf("building authd for %s: %w", arch, err)

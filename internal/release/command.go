@@ -14,13 +14,16 @@ func git(ctx context.Context, folder string, args ...string) (string, error) {
 	return capture(exec.CommandContext(ctx, "git", append([]string{"-C", folder}, args...)...))
 }
 
-// goCommand runs the go command for one platform, in the module of folder. Nothing of the caller's environment decides
+// goCommand runs the go command for one platform, in the module of the source. Nothing of the caller's environment decides
 // what comes out.
-func goCommand(ctx context.Context, folder, arch string, args ...string) (string, error) {
+func goCommand(ctx context.Context, s source, arch string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Dir = folder
+	cmd.Dir = s.folder
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "GOAMD64=v1", "GOARM64=v8.0", "CGO_ENABLED=0",
 		"GOFLAGS=-mod=readonly", "GOEXPERIMENT=", "GOWORK=off", "GOFIPS140=off")
+	if s.cache != "" {
+		cmd.Env = append(cmd.Env, "GOCACHE="+s.cache)
+	}
 	return capture(cmd)
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"archive/tar"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"debug/buildinfo"
@@ -88,24 +87,12 @@ func buildImage(t *testing.T, s source) string {
 	return folder
 }
 
-// snapshot copies what git would, changes included, to another folder: two builds must not differ because somebody edits.
+// snapshot copies the source to another folder.
 func snapshot(t *testing.T, folder string) string {
 	t.Helper()
 	to := t.TempDir()
-	list, err := git(context.Background(), folder, "ls-files", "--cached", "--others", "--exclude-standard")
-	if err != nil { // a snapshot of a snapshot
-		must(0, os.CopyFS(to, os.DirFS(folder)))
-		return to
-	}
-	for name := range strings.Lines(list) {
-		name = strings.TrimSpace(name)
-		text, err := os.ReadFile(filepath.Join(folder, name))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // deleted, and not committed yet
-		}
-		must(0, err)
-		must(0, os.MkdirAll(filepath.Join(to, filepath.Dir(name)), 0o755))
-		must(0, os.WriteFile(filepath.Join(to, name), text, 0o644))
+	if err := copySource(t.Context(), folder, to); err != nil {
+		t.Fatal(err)
 	}
 	return to
 }

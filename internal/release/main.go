@@ -3,6 +3,7 @@
 //	release licences             the licence of each module that authd links; fails on one that is not allowed
 //	release image -o FOLDER      an OCI image layout for linux/amd64 and linux/arm64, each with its SBOM
 //	release rootfs -o FOLDER     the files of one platform's image, for deploy/Dockerfile
+//	release reproduce            builds authd twice, with nothing in common but the source, and compares the bytes
 //
 // The same source gives the same bytes, wherever and whenever it is built, with the same release of Go: what could
 // differ is an argument (the version, the time) or pinned by go.sum (the modules, the certificates).
@@ -33,7 +34,7 @@ func main() {
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	if len(args) == 0 {
-		return fmt.Errorf("want one of: licences, image, rootfs")
+		return fmt.Errorf("want one of: licences, image, rootfs, reproduce")
 	}
 	command, args := args[0], args[1:]
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
@@ -42,26 +43,28 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	flags.StringVar(&s.folder, "source", "../..", "folder of authd's source")
 	flags.StringVar(&s.version, "version", "", "authd's version (default: what git describe says)")
 	flags.StringVar(&output, "o", "", "folder to write")
-	flags.StringVar(&arch, "arch", "amd64", "of rootfs: amd64 or arm64")
+	flags.StringVar(&arch, "arch", "amd64", "of rootfs and reproduce: amd64 or arm64")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if command == "licences" {
 		return reportLicences(ctx, s, stdout)
 	}
-	if output == "" {
+	if output == "" && command != "reproduce" {
 		return fmt.Errorf("%s: -o is required", command)
 	}
 	if err := s.complete(ctx, getenv); err != nil {
 		return err
 	}
 	switch command {
+	case "reproduce":
+		return reproduce(ctx, s, arch, stdout)
 	case "image":
 		return writeImage(ctx, s, output, stdout)
 	case "rootfs":
 		return writeRootFS(ctx, s, arch, output)
 	default:
-		return fmt.Errorf("%q: want one of: licences, image, rootfs", command)
+		return fmt.Errorf("%q: want one of: licences, image, rootfs, reproduce", command)
 	}
 }
 
@@ -71,6 +74,7 @@ type source struct {
 	version  string
 	revision string    // of the commit; empty outside a repository
 	time     time.Time // stands in the image wherever there is a time
+	cache    string    // of the go command; empty for the usual one
 }
 
 // complete fills what was not given from git: the version, the commit, and the time of the commit, which

@@ -51,7 +51,7 @@ type folders struct {
 func sources(ctx context.Context, s source) (map[string]folders, error) {
 	found := make(map[string]folders)
 	for _, arch := range platforms {
-		out, err := goCommand(ctx, s.folder, arch, "list", "-deps", "-json=Dir,Standard,Module", "./cmd/authd")
+		out, err := goCommand(ctx, s, arch, "list", "-deps", "-json=Dir,Standard,Module", "./cmd/authd")
 		if err != nil {
 			return nil, err
 		}
@@ -78,7 +78,7 @@ func sources(ctx context.Context, s source) (map[string]folders, error) {
 			found[p.Module.Path] = f
 		}
 	}
-	root, err := goCommand(ctx, s.folder, platforms[0], "env", "GOROOT")
+	root, err := goCommand(ctx, s, platforms[0], "env", "GOROOT")
 	if err != nil {
 		return nil, err
 	}
