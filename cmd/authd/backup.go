@@ -249,7 +249,7 @@ func takeBackup(cmd *cobra.Command, c *adminclient.Client, name string, r admina
 		read <- err
 	}()
 	err = c.Backup(cmd.Context(), r, io.MultiWriter(out, pipe))
-	pipe.Close()
+	_ = pipe.Close() // never fails (io.Pipe)
 	if err := errors.Join(err, <-read); err != nil {
 		return err
 	}

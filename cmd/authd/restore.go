@@ -126,7 +126,7 @@ func (r *restoring) run(ctx context.Context, in io.Reader) (err error) {
 func (r *restoring) refuseRunning(ctx context.Context) error {
 	conn, err := (&net.Dialer{Timeout: 3 * time.Second}).DialContext(ctx, "tcp", r.cfg.AdminListen)
 	if err != nil {
-		return nil //nolint:nilerr // nobody is there
+		return nil // nobody is there
 	}
 	return errors.Join(fmt.Errorf("something answers on admin-listen %s: stop authd first", r.cfg.AdminListen), conn.Close())
 }

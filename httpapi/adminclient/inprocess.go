@@ -34,11 +34,11 @@ func (t inProcess) RoundTrip(client *http.Request) (*http.Response, error) {
 		defer r.Body.Close()
 		t.handler.ServeHTTP(w, r)
 		w.WriteHeader(http.StatusOK)
-		pipe.Close()
+		_ = pipe.Close() // never fails (io.Pipe)
 	}()
 	stop := func() {
 		cancel()
-		body.Close()
+		_ = body.Close() // likewise
 		<-done
 	}
 	select {

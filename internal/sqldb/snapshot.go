@@ -38,7 +38,7 @@ func verifySQLite(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return damaged(err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // its error is that of Err, below
 	var problems []string
 	for rows.Next() {
 		var problem string
