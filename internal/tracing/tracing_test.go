@@ -192,6 +192,8 @@ func TestCollectorThatHangs(t *testing.T) {
 		}
 	})
 	defer close(release)
+	t.Setenv("OTEL_BSP_EXPORT_TIMEOUT", "3600000") // nothing but Close ends the export
+	t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600000")
 	var log bytes.Buffer
 	const queue, more = 20, 30
 	tracer, counts := c.open(t, queue, &log)
