@@ -74,6 +74,7 @@ func (c *benchConfig) flags(fs *pflag.FlagSet) {
 	fs.IntVar(&c.target.MaxReplays, "max-replays", 32, "refreshes of a session within the grace; below the server's refresh-replays")
 	fs.IntVar(&c.target.Guards, "guards", 4, "guards of the middleware in this process, which hear of logouts")
 	fs.DurationVar(&c.target.MaxStaleness, "bound", 5*time.Second, "within which every verifier must refuse who has logged out")
+	fs.DurationVar(&c.target.Leeway, "leeway", 30*time.Second, "clock difference that the guards allow; not more than authd's leeway")
 	fs.DurationVar(&c.target.Timeout, "timeout", 10*time.Second, "of a request")
 	fs.DurationVar(&c.target.Patience, "patience", 0, "how long to try again when no server can be reached, as while one restarts")
 	fs.StringVar(&c.target.Audience, "audience", "authd", "the \"aud\" of access tokens")

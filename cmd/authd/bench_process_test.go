@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/loadtest"
 )
 
@@ -154,6 +155,16 @@ func TestBenchFails(t *testing.T) {
 	if !errors.As(p.err, &exit) || exit.ExitCode() != 1 || !strings.Contains(out, "forward-auth: status 401 invalid_token") {
 		t.Errorf("%v\n%s", p.err, out)
 	}
+}
+
+// The load test of docs/capacity.md prints what the page says.
+func TestBenchGuide(t *testing.T) {
+	t.Parallel()
+	s := serve(t, t.TempDir(), "--demo")
+	docs.Shell{
+		Env:    append(path(), "AUTHD_DATA="+s.Data, "AUTHD_ADMIN_LISTEN="+strings.TrimPrefix(s.Admin, "http://")),
+		Places: strings.NewReplacer("http://127.0.0.1:8080", s.URL),
+	}.Run(t, docs.Steps(t, "docs/capacity.md"))
 }
 
 // Bad arguments are told by name, all at once, before anything is sent.

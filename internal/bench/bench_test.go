@@ -42,7 +42,7 @@ func TestShortRun(t *testing.T) {
 			t.Errorf("%q is missing in:\n%s", want, &out)
 		}
 	}
-	for _, name := range []string{"performance-verify.svg", "performance-logout.svg"} {
+	for _, name := range []string{"performance-verify.svg", "performance-logout.svg", "performance-load.svg"} {
 		for _, dir := range []string{folder, docs} {
 			if text := read(t, dir, name); !strings.HasSuffix(text, "</svg>\n") {
 				t.Errorf("%s in %s is no whole picture", name, dir)

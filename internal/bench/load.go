@@ -1,94 +1,28 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"slices"
-	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/authd-project/authd/internal/loadtest"
 )
 
-// caller is one client on a connection that stays open. It costs as little as a client can, since it runs on the
-// processors that the server needs: requests are bytes that are sent, and of an answer it reads what it must.
-type caller struct {
-	conn net.Conn
-	in   *bufio.Reader
-	body []byte // of the latest answer
-}
+// caller is one client on a connection that stays open, the same that `authd bench` has.
+type caller struct{ *loadtest.Conn }
 
 func dial(ctx context.Context, addr string) (*caller, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("connecting: %w", err)
-	}
-	return &caller{conn: conn, in: bufio.NewReaderSize(conn, 8<<10)}, nil
+	c, err := loadtest.Dial(ctx, addr, nil)
+	return &caller{c}, err
 }
 
-// call sends a request and returns the answer's status. The body is valid until the next call.
-func (c *caller) call(request []byte) (status int, body []byte, err error) {
-	if _, err := c.conn.Write(request); err != nil {
-		return 0, nil, fmt.Errorf("sending: %w", err)
-	}
-	status, length, err := c.head()
-	if err != nil {
-		return 0, nil, fmt.Errorf("reading the answer: %w", err)
-	}
-	c.body = slices.Grow(c.body[:0], length)[:length]
-	if _, err := io.ReadFull(c.in, c.body); err != nil {
-		return 0, nil, fmt.Errorf("reading the answer: %w", err)
-	}
-	return status, c.body, nil
-}
-
-// head reads up to the body and returns the length of that.
-func (c *caller) head() (status, length int, err error) {
-	line, err := c.in.ReadSlice('\n')
-	if err != nil {
-		return 0, 0, err
-	}
-	const start = "HTTP/1.1 200"
-	if len(line) < len(start) {
-		return 0, 0, fmt.Errorf("unexpected: %q", line)
-	}
-	if status, err = strconv.Atoi(string(line[len(start)-3 : len(start)])); err != nil {
-		return 0, 0, err
-	}
-	for {
-		if line, err = c.in.ReadSlice('\n'); err != nil {
-			return 0, 0, err
-		}
-		if len(line) <= len("\r\n") {
-			return status, length, nil
-		}
-		if value, ok := header(line, "Content-Length"); ok {
-			if length, err = strconv.Atoi(string(value)); err != nil {
-				return 0, 0, err
-			}
-		} else if _, ok := header(line, "Transfer-Encoding"); ok {
-			return 0, 0, errors.New("an answer in chunks, which the bench does not read")
-		}
-	}
-}
-
-// header returns the value of a header line with that name, as Go's servers spell it.
-func header(line []byte, name string) ([]byte, bool) {
-	if len(line) <= len(name) || line[len(name)] != ':' || string(line[:len(name)]) != name {
-		return nil, false
-	}
-	return bytes.TrimSpace(line[len(name)+1:]), true
-}
-
-// expect is call for a client that wants nothing but 200.
+// expect is Call for a client that wants nothing but 200.
 func (c *caller) expect(request []byte) ([]byte, error) {
-	status, body, err := c.call(request)
+	status, body, err := c.Call(request)
 	if err == nil && status != 200 {
 		err = fmt.Errorf("answered %d: %s", status, body)
 	}
@@ -136,7 +70,7 @@ func (l *load) run(ctx context.Context, d time.Duration) (turn, error) {
 		if err != nil {
 			return turn{}, fmt.Errorf("%s: %w", l.name, err)
 		}
-		defer c.conn.Close()
+		defer c.Close()
 		callers[i] = c
 	}
 	latencies := make([][]time.Duration, len(l.clients))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -100,7 +101,7 @@ func (l *lab) startLogins(ctx context.Context) (run *loginRun, err error) {
 		}
 		for _, n := range s.crowds {
 			run.loads = append(run.loads, newLoad(s.name, authd, n, func(i int) func(*caller) error {
-				return func(c *caller) error { return c.loginUntilIn(ctx, userName(i%loginUsers), nil) }
+				return func(c *caller) error { return c.loginUntilIn(ctx, userName(i%loginUsers), nil, nil) }
 			}))
 		}
 	}
@@ -174,7 +175,7 @@ func measureFlood(ctx context.Context, s endpoint, e effort, r *report) error {
 	if err != nil {
 		return err
 	}
-	defer c.conn.Close()
+	defer c.Close()
 	g, err := c.login(userName(0))
 	if err != nil {
 		return err
@@ -221,22 +222,24 @@ func loginOnce(ctx context.Context, s endpoint, name string, in, refused *atomic
 	if err != nil {
 		return ended(ctx, err)
 	}
-	defer c.conn.Close()
-	defer context.AfterFunc(ctx, func() { c.conn.Close() })()
-	if err := c.loginUntilIn(ctx, name, refused); err != nil {
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
+	if err := c.loginUntilIn(ctx, name, refused, nil); err != nil {
 		return ended(ctx, err)
 	}
 	in.Add(1)
 	return nil
 }
 
-// loginUntilIn logs in as a client does that comes back when it is told to.
-func (c *caller) loginUntilIn(ctx context.Context, name string, refused *atomic.Int64) error {
+// loginUntilIn logs in as a client does that comes back when it is told to. g, where set, gets the answer.
+func (c *caller) loginUntilIn(ctx context.Context, name string, refused *atomic.Int64, g *grant) error {
 	for {
-		status, body, err := c.call(loginRequest(name))
+		status, body, err := c.Call(loginRequest(name))
 		switch {
 		case err != nil:
 			return err
+		case status == 200 && g != nil:
+			return json.Unmarshal(body, g)
 		case status == 200:
 			return nil
 		case status != 503:
@@ -274,7 +277,7 @@ func checkAtPace(ctx context.Context, s endpoint, g grant, d time.Duration) ([]t
 			if err != nil {
 				return err
 			}
-			defer c.conn.Close()
+			defer c.Close()
 			for due := began.Add(period * time.Duration(i) / clients); due.Before(began.Add(d)); due = due.Add(period) {
 				time.Sleep(time.Until(due))
 				if _, err := c.expect(verifyRequest(pathVerify, g)); err != nil {

@@ -80,14 +80,14 @@ func (l *lab) logouts(ctx context.Context, name string, s endpoint, source strin
 	if err != nil {
 		return o, err
 	}
-	defer c.conn.Close()
+	defer c.Close()
 	answered := map[revocation.ID]time.Time{}
 	tick := time.NewTicker(period)
 	defer tick.Stop()
 	for _, g := range grants {
 		<-tick.C
 		asked := time.Now()
-		status, body, err := c.call(logoutRequest(g))
+		status, body, err := c.Call(logoutRequest(g))
 		if err == nil && status != 204 {
 			err = fmt.Errorf("answered %d: %s", status, body)
 		}

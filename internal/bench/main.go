@@ -49,6 +49,12 @@ type effort struct {
 	logouts     int
 	boots       int // of a mirror on Redis
 	missed      int // entries that it missed
+
+	mixRate  int // requests a second of the mixed load
+	mixTime  time.Duration
+	kneeTime time.Duration // of each step
+
+	kneeFrom, kneeMost, kneeSessions int
 }
 
 var (
@@ -57,12 +63,14 @@ var (
 		moreEntries: 10_000_000, burstTime: 2 * time.Second,
 		loadRounds: 9, turn: 500 * time.Millisecond, loginRounds: 5, loginTurn: time.Second, flood: 500, floodTime: 8 * time.Second,
 		logouts: 300, boots: 3, missed: 250_000,
+		mixRate: 500, mixTime: 30 * time.Second, kneeTime: 3 * time.Second, kneeFrom: 1000, kneeMost: 100_000, kneeSessions: 1000,
 	}
 	quick = effort{
 		rounds: 6, batch: 2, few: 10, many: 100, entries: 10_000,
 		moreEntries: 20_000, burstTime: 10 * time.Millisecond,
 		loadRounds: 1, turn: 30 * time.Millisecond, loginRounds: 1, loginTurn: time.Millisecond, flood: 5, floodTime: 100 * time.Millisecond,
 		logouts: 3, boots: 1, missed: 1000,
+		mixRate: 200, mixTime: time.Second, kneeTime: 200 * time.Millisecond, kneeFrom: 50, kneeMost: 50, kneeSessions: 10,
 	}
 )
 
@@ -70,10 +78,18 @@ var (
 func run(ctx context.Context, args []string, stdout io.Writer) (bool, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	short := flags.Bool("short", false, "measure little: shows that it works, not how fast")
-	only := flags.String("only", "", "measure one part: verification, mirror, routes, logins, logouts or million")
+	only := flags.String("only", "", "measure one part: verification, mirror, routes, logins, logouts, service or million")
 	page := flags.String("page", "", "folder in which to write performance.md and its plots, which need all parts")
+	capacity := flags.String("capacity", "", "measure for docs/capacity.md instead, and write it into this folder")
+	render := flags.String("render-capacity", "", "write capacity.md of this folder anew from its capacity.json, without measuring")
 	if err := flags.Parse(args); err != nil {
 		return false, err
+	}
+	if *render != "" {
+		return true, renderCapacity(*render)
+	}
+	if *capacity != "" {
+		return true, runCapacity(ctx, *short, *capacity)
 	}
 	e := full
 	if *short {
@@ -93,6 +109,25 @@ func run(ctx context.Context, args []string, stdout io.Writer) (bool, error) {
 	return missed(r.budgets) == 0, nil
 }
 
+// runCapacity measures and writes what docs/capacity.md is made of.
+func runCapacity(ctx context.Context, short bool, folder string) error {
+	m, err := describeMachine(ctx)
+	if err != nil {
+		return err
+	}
+	l, err := newLab(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	p, err := measureCapacity(ctx, l, capacityEfforts(short), m)
+	if err != nil {
+		return err
+	}
+	p.Short = short
+	return p.writeCapacity(folder)
+}
+
 func measureAll(ctx context.Context, e effort, only string) (*report, error) {
 	r := &report{began: time.Now(), tables: map[string]table{}, plots: map[string]string{}}
 	var err error
@@ -109,7 +144,7 @@ func measureAll(ctx context.Context, e effort, only string) (*report, error) {
 		measure func(context.Context, *lab, effort, *report) error
 	}{
 		{"verification", addVerify}, {"mirror", addMirror}, {"routes", measureRoutes}, {"logins", measureLogins},
-		{"logouts", measureLogouts}, {"million", measureMillion},
+		{"logouts", measureLogouts}, {"service", measureService}, {"million", measureMillion},
 	} {
 		if only != "" && only != part.name {
 			continue

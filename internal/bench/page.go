@@ -39,6 +39,7 @@ func (r *report) page() (string, error) {
 		"table":             func(name string) (string, error) { return r.markdown(name) },
 		"budgets":           func() string { return budgetTable(r.budgets).markdown() },
 		"sessionsPerClient": func() int { return sessionsPerClient },
+		"mixRate":           func() int { return full.mixRate },
 		"short":             func() bool { return r.short },
 		"missed":            func() int { return missed(r.budgets) },
 		"all":               func() int { return len(r.budgets) },

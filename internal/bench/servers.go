@@ -18,6 +18,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/authd-project/authd/internal/loadtest"
 )
 
 const (
@@ -158,9 +160,9 @@ func (s endpoint) addUsers(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	defer c.conn.Close()
+	defer c.Close()
 	for i := range n {
-		status, body, err := c.call(request(http.MethodPost, "/admin/users", "Bearer "+strings.TrimSpace(string(token)),
+		status, body, err := c.Call(request(http.MethodPost, "/admin/users", "Bearer "+strings.TrimSpace(string(token)),
 			"application/json", fmt.Sprintf(`{"username":%q,"password":%q}`, userName(i), password)))
 		if err == nil && status != http.StatusCreated {
 			err = fmt.Errorf("answered %d: %s", status, body)
@@ -174,15 +176,7 @@ func (s endpoint) addUsers(ctx context.Context, n int) error {
 
 // request is the bytes of a request on a connection that stays open.
 func request(method, path, authorization, contentType, body string) []byte {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: authd\r\n", method, path)
-	if authorization != "" {
-		fmt.Fprintf(&b, "Authorization: %s\r\n", authorization)
-	}
-	if method == http.MethodPost {
-		fmt.Fprintf(&b, "Content-Type: %s\r\nContent-Length: %d\r\n", contentType, len(body))
-	}
-	return []byte(b.String() + "\r\n" + body)
+	return loadtest.Request(method, "authd", path, authorization, contentType, body)
 }
 
 func getRequest(path string) []byte { return request(http.MethodGet, path, "", "", "") }
@@ -234,7 +228,7 @@ func (s endpoint) logins(ctx context.Context, n int) ([]grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.conn.Close()
+	defer c.Close()
 	grants := make([]grant, n)
 	for i := range grants {
 		if grants[i], err = c.login(userName(i % cheapUsers)); err != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -109,7 +108,7 @@ func (t *Target) logout(ctx context.Context, c *client, s *session, sent *time.T
 	a, o, detail := c.do(ctx, t.logoutRequest(s))
 	answered := time.Now()
 	if o == good {
-		if o, detail = a.judge(http.StatusNoContent); a.repeated && a.status == http.StatusUnauthorized {
+		if o, detail = a.judge(http.StatusNoContent); o == unauthorized && a.repeated && t.alive(s) {
 			o, detail = good, "" // the first try had arrived
 		}
 	}
@@ -184,6 +183,9 @@ func (w *worker) do(ctx context.Context, op Op, due time.Time, warmup bool) {
 		due, sent = due.Add(time.Since(began)), time.Now()
 	}
 	o, detail := w.use(ctx, op, s, &sent)
+	if op != Refresh && o == unauthorized && !w.alive(s) {
+		o, detail = w.useAgain(ctx, op, s, &sent)
+	}
 	w.record(op, due, sent, o, detail, warmup)
 	if op == Logout && o == good {
 		w.sessions.forget()
@@ -192,10 +194,21 @@ func (w *worker) do(ctx context.Context, op Op, due time.Time, warmup bool) {
 	w.keep(s, o)
 }
 
+// useAgain is for a token that expired while no server could be reached: a client refreshes it, and asks again.
+func (w *worker) useAgain(ctx context.Context, op Op, s *session, sent *time.Time) (outcome, string) {
+	switch o, detail := w.refreshed(ctx, s); {
+	case o == unauthorized && op == Logout:
+		return good, "" // a try whose answer was lost had arrived
+	case o != good:
+		return o, detail
+	}
+	return w.use(ctx, op, s, sent)
+}
+
 // keep puts a session back. One that a server refused is not used again, as it would only fail again, but is logged out
 // in the end, as others may hold it for live.
 func (w *worker) keep(s *session, o outcome) {
-	if o == outcome(fmt.Sprint(http.StatusUnauthorized)) {
+	if o == unauthorized {
 		w.sessions.doubt(s)
 		return
 	}

@@ -21,12 +21,13 @@ const (
 
 // Outcomes that are failures. So is every other.
 const (
-	timedOut    outcome = "timeout"
-	unreachable outcome = "unreachable"
-	broken      outcome = "broken connection"
-	unreadable  outcome = "answer not understood"
-	notBegun    outcome = "never begun" // due, but too many before it were still waiting
-	accepted    outcome = "accepted after logout"
+	unauthorized outcome = "401"
+	timedOut     outcome = "timeout"
+	unreachable  outcome = "unreachable"
+	broken       outcome = "broken connection"
+	unreadable   outcome = "answer not understood"
+	notBegun     outcome = "never begun" // due, but too many before it were still waiting
+	accepted     outcome = "accepted after logout"
 )
 
 func (o outcome) failed() bool {

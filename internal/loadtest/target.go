@@ -23,6 +23,7 @@ type Config struct {
 	Audience               string        // of the access tokens. Default "authd"
 	Guards                 int           // guards of the middleware that follow the issuer's feed in this process
 	MaxStaleness           time.Duration // of the guards: the bound within which a logout must hold everywhere. Default 5 s
+	Leeway                 time.Duration // of the guards; must not exceed authd's. Default 30 s
 	Connections            int           // requests at once. Default 64
 	Timeout                time.Duration // of one request. Default 10 s
 	// Patience is how long a server that cannot be reached is tried again. By default not at all; while servers are being

@@ -26,7 +26,7 @@ func (t *Target) openGuards(ctx context.Context) error {
 		t.guards = append(t.guards, g)
 		var err error
 		g.Guard, err = middleware.New(context.WithoutCancel(ctx), t.issuer, middleware.Options{
-			Audience: t.config.Audience, MaxStaleness: t.config.MaxStaleness, InsecureIssuer: t.config.Remote,
+			Audience: t.config.Audience, MaxStaleness: t.config.MaxStaleness, InsecureIssuer: t.config.Remote, Leeway: t.config.Leeway,
 			Client: &http.Client{Transport: g.transport},
 		})
 		if err != nil {
@@ -97,9 +97,10 @@ const (
 
 // follower sees to it that one logout is heard of everywhere.
 type follower struct {
-	target *Target
-	raw    string
-	cancel context.CancelFunc // ends all watches
+	target  *Target
+	raw     string
+	expires time.Time
+	cancel  context.CancelFunc // ends all watches
 
 	at    time.Time         // of the answer; zero until then
 	ended []context.Context // one for each guard; ends when that begins to refuse
@@ -109,7 +110,7 @@ type follower struct {
 // follow begins to watch a session that is about to be logged out.
 func (t *Target) follow(ctx context.Context, s *session) *follower {
 	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	f := &follower{target: t, raw: s.access, cancel: cancel}
+	f := &follower{target: t, raw: s.access, expires: s.expires, cancel: cancel}
 	for _, g := range t.guards {
 		when := make(chan time.Time, 1)
 		f.when = append(f.when, when)
@@ -171,7 +172,7 @@ func (f *follower) guard(ctx context.Context, i int, g *guard) {
 }
 
 func (f *follower) guardRefuses(ctx context.Context, g *guard) bool {
-	if _, err := g.Verify(ctx, f.raw); err == nil {
+	if _, err := g.Verify(ctx, f.raw); err == nil && time.Now().Before(f.expires) { // what has expired need not be revoked
 		f.target.recorder.accepted(kindGuard)
 		return false
 	}
@@ -189,7 +190,7 @@ func (f *follower) poll(ctx context.Context, kind, url string) {
 			r.refused(kind, time.Since(f.at))
 			return
 		case asked.Before(f.deadline()):
-		case status == http.StatusOK:
+		case status == http.StatusOK && asked.Before(f.expires):
 			r.accepted(kind)
 			return
 		default: // it is not there, or cannot tell
