@@ -154,18 +154,23 @@ func (c *cluster) startAll(ctx context.Context) error {
 			if err := c.start(ctx, name); err != nil {
 				return err
 			}
+			c.mu.Lock()
+			fmt.Fprint(c.out, " ", name)
+			c.mu.Unlock()
 			close(healthy[name])
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
+	err := g.Wait()
+	fmt.Fprintln(c.out)
+	if err != nil {
 		return err
 	}
-	return c.awaitPorts(ctx)
+	return c.awaitPorts()
 }
 
 // awaitPorts waits for what is published: a service without a health check may have started and not be there yet.
-func (c *cluster) awaitPorts(context.Context) error {
+func (c *cluster) awaitPorts() error {
 	for _, n := range c.nodes {
 		published, _ := n.service.published() // checked before
 		for _, at := range published {

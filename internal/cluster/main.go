@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	fmt.Fprintf(out, "Starting %s …\n", filepath.Base(*file))
+	fmt.Fprint(out, "Starting:")
 	c, err := startCluster(ctx, f, p, out)
 	if err != nil {
 		return err
