@@ -8,12 +8,15 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/testenv"
 )
 
@@ -109,6 +112,37 @@ func TestPreviousReleaseInFolder(t *testing.T) {
 			s.kill()
 		} else {
 			s.terminate(t)
+		}
+	}
+}
+
+// The commands of docs/upgrades.md print what it says.
+func TestUpgradesTranscript(t *testing.T) {
+	t.Parallel()
+	folder, _ := testenv.PreviousRelease(t)
+	dir := t.TempDir()
+	if err := os.Symlink(folder, filepath.Join(dir, "old")); err != nil {
+		t.Fatal(err)
+	}
+	public, admin := freePorts(t)+"1", freePorts(t)+"2"
+	docs.Shell{
+		Dir: dir, Env: append(path(), "AUTHD_LISTEN="+public, "AUTHD_ADMIN_LISTEN="+admin),
+		Places: strings.NewReplacer("127.0.0.1:8080", public, "127.0.0.1:8081", admin),
+	}.Run(t, docs.Steps(t, "docs/upgrades.md"))
+}
+
+// The previous release may go on beside this one: the databases need no more than it has.
+func TestNeedsAreOfThePreviousRelease(t *testing.T) {
+	t.Parallel()
+	_, commit := testenv.PreviousRelease(t)
+	for _, store := range []string{"identity/sqlstore", "mfa/sqlstore"} {
+		out, err := exec.CommandContext(t.Context(), "git", "-C", "../..", "ls-tree", "--name-only", commit, store+"/migrations/").Output()
+		if err != nil {
+			t.Fatalf("%s of %s: %v", store, commit, err)
+		}
+		migrations := strings.Count(string(out), ".sql\n")
+		if want := fmt.Sprintf("\nconst needs = %d\n", migrations); migrations == 0 || !strings.Contains(readText(t, "../../"+store+"/store.go"), want) {
+			t.Errorf("%s: want %q, as commit %s has %d migrations", store, want, commit, migrations)
 		}
 	}
 }

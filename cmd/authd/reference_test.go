@@ -36,6 +36,9 @@ func TestSettingsPage(t *testing.T) {
 	var text strings.Builder
 	cfg := reflect.ValueOf(new(Config)).Elem()
 	for i := range cfg.NumField() {
+		if !cfg.Type().Field(i).IsExported() {
+			continue
+		}
 		part, ok := cfg.Field(i).Addr().Interface().(interface{ bind(fs *pflag.FlagSet) })
 		if !ok {
 			continue
@@ -52,11 +55,13 @@ func TestSettingsPage(t *testing.T) {
 
 // settingsTable lists the settings that were not seen before, in the order in which the program has them.
 func settingsTable(flags *pflag.FlagSet, seen map[string]bool) string {
-	table := "| setting | default | meaning |\n|---|---|---|\n"
+	table := "| setting | default | reload | meaning |\n|---|---|---|---|\n"
+	reload := map[effect]string{onReload: "yes", onReloadFile: "the file"}
+	when := effects()
 	flags.SortFlags = false
 	flags.VisitAll(func(f *pflag.Flag) {
 		if !seen[f.Name] {
-			table += fmt.Sprintf("| `%s` | %s | %s |\n", f.Name, defaultOf(f), cell(f.Usage))
+			table += fmt.Sprintf("| `%s` | %s | %s | %s |\n", f.Name, defaultOf(f), reload[when[f.Name]], cell(f.Usage))
 		}
 		seen[f.Name] = true
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	_ "modernc.org/sqlite"
 
+	"github.com/authd-project/authd/internal/docs"
 	"github.com/authd-project/authd/internal/schema"
 	"github.com/authd-project/authd/internal/testenv"
 )
@@ -57,7 +59,7 @@ func stampSQL(t *testing.T, driver, url, table, says string) {
 	}
 }
 
-// content returns every file of a folder.
+// content returns every file of a folder, but for the sum of the embedded file, which is written whenever that is closed.
 func content(t *testing.T, folder string) string {
 	t.Helper()
 	var all strings.Builder
@@ -66,6 +68,9 @@ func content(t *testing.T, folder string) string {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
+		if e.Name() == "authd.db.sum" {
+			continue
+		}
 		text, err := os.ReadFile(filepath.Join(folder, e.Name()))
 		if err != nil {
 			t.Fatal(err)
@@ -76,7 +81,7 @@ func content(t *testing.T, folder string) string {
 }
 
 // refuses starts authd, which must end and say what to start instead.
-func refuses(t *testing.T, what, where string, args ...string) {
+func refuses(t *testing.T, what, where string, args ...string) (said string) {
 	t.Helper()
 	out, err := command(t.Context(), "", append([]string{
 		"serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--issuer", "http://127.0.0.1:1",
@@ -86,6 +91,7 @@ func refuses(t *testing.T, what, where string, args ...string) {
 			t.Errorf("%s: %v, want %q in\n%s", what, err, told, out)
 		}
 	}
+	return out
 }
 
 // A data folder that the release after the next one has used is refused, with nothing changed; one of the next is not.
@@ -112,7 +118,12 @@ func TestFolderOfALaterRelease(t *testing.T) {
 
 	stampFile(t, data, schema.Stamp{Version: 3, Needs: 2, Release: "9.9.9"})
 	before := content(t, data)
-	refuses(t, "file", "authd.db", "--data", data)
+	said := refuses(t, "file", "authd.db", "--data", data)
+	told := strings.NewReplacer(data, "/var/lib/authd", "9.9.9", "1.6.0").Replace(said)
+	told = regexp.MustCompile(`this authd \S+ knows`).ReplaceAllString(told, "this authd 1.4.0 knows")
+	if page := docs.File(t, "docs/upgrades.md", "refusal"); strings.Join(strings.Fields(told), " ") != strings.Join(strings.Fields(page), " ") {
+		t.Errorf("it says\n%s\nbut docs/upgrades.md has\n%s", told, page)
+	}
 	if content(t, data) != before {
 		t.Error("a folder that is refused was changed")
 	}

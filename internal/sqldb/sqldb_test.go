@@ -42,7 +42,9 @@ func everywhere(t *testing.T, test func(t *testing.T, open func(context.Context,
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		url := testenv.NewPostgres(t).Database(t, "")
-		test(t, func(ctx context.Context, s sqldb.Schema) (*sql.DB, error) { return sqldb.OpenPostgres(ctx, url, nil, s) })
+		test(t, func(ctx context.Context, s sqldb.Schema) (*sql.DB, error) {
+			return sqldb.OpenPostgres(ctx, url, nil, s)
+		})
 	})
 }
 
