@@ -194,6 +194,9 @@ func TestDashboard(t *testing.T) {
 		}
 		wait(t, 200*time.Millisecond)
 	}
+	if *dashboardPlot {
+		w.plot(t)
+	}
 	if n := w.query(t, `ALERTS{alertstate="firing"}`); n != 0 {
 		t.Errorf("%d alerts fire while all is well", n)
 	}

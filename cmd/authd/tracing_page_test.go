@@ -182,8 +182,8 @@ func documented(t *testing.T, spans []testenv.Span) {
 	}
 }
 
-// writeTraces holds docs/traces.md against the run, or writes it. Times differ from run to run, and so does what of a rotation
-// is done in which of its steps.
+// writeTraces holds docs/traces.md against the run, or writes it. Times differ from run to run, and so does how often something
+// is done.
 func writeTraces(t *testing.T, login, service, rotation spanTree) {
 	t.Helper()
 	table := "| span | what takes the time | attributes |\n|---|---|---|\n"
@@ -200,7 +200,7 @@ func writeTraces(t *testing.T, login, service, rotation spanTree) {
 		parts[name] = "```text\n" + shown.waterfall() + "```\n"
 		_, rest, _ := strings.Cut(page, "<!-- "+name+" -->\n")
 		had, _, _ := strings.Cut(rest, "<!-- end -->")
-		if !*tracesPage && shape(had, name == "trace of a rotation") == shape(parts[name], name == "trace of a rotation") {
+		if !*tracesPage && shape(had) == shape(parts[name]) {
 			parts[name] = had
 		}
 	}
@@ -209,16 +209,9 @@ func writeTraces(t *testing.T, login, service, rotation spanTree) {
 
 var barAndTime = regexp.MustCompile(` *\|[ █▸]*\| *[0-9.]+ ms.*`)
 
-// shape is a waterfall without its times; or only which spans there are.
-func shape(waterfall string, setOnly bool) string {
-	text := barAndTime.ReplaceAllString(waterfall, "")
-	if !setOnly {
-		return text
-	}
-	lines := strings.Split(text, "\n")
-	for i := range lines {
-		lines[i] = strings.TrimSpace(lines[i])
-	}
+// shape says which spans there are at which depth.
+func shape(waterfall string) string {
+	lines := strings.Split(barAndTime.ReplaceAllString(waterfall, ""), "\n")
 	slices.Sort(lines)
 	return strings.Join(slices.Compact(lines), "\n")
 }
