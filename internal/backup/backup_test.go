@@ -131,3 +131,36 @@ func TestWrongSize(t *testing.T) {
 		t.Error("a name that leads out of the folder was accepted")
 	}
 }
+
+// A file that was taken out of an archive, or put in, is noticed, although every other is as it was.
+func TestFilesAreCounted(t *testing.T) {
+	for name, copies := range map[string]int{"a file was taken out": 0, "a file was put in": 2} {
+		var out bytes.Buffer
+		in, w := tar.NewReader(bytes.NewReader(write(t, header))), tar.NewWriter(&out)
+		for {
+			member, err := in.Next()
+			if err != nil {
+				break // the end
+			}
+			text, err := io.ReadAll(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 1
+			if member.Name == "data/authd.db" { // the last one
+				n = copies
+			}
+			for range n {
+				if err := w.WriteHeader(member); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.Write(text); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if _, _, err := read(out.Bytes()); !errors.Is(err, backup.ErrDamaged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
