@@ -48,7 +48,7 @@ func (w *watched) plot(t *testing.T) {
 		shown[p.ID] = byName(shown[p.ID])
 	}
 	caption := fmt.Sprintf("authd, %.0f s of a small load on one machine; rates over %s", plotRun.Seconds(), plotRate)
-	if err := os.WriteFile("../../docs/dashboard.svg", []byte(drawDashboard(d, caption, shown)), 0o644); err != nil { //nolint:gosec // a picture
+	if err := os.WriteFile("../../docs/dashboard.svg", []byte(drawDashboard(d, caption, shown)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

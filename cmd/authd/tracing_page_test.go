@@ -126,11 +126,9 @@ func (s spanTree) draw(w *strings.Builder, depth int, begun, ended time.Time) {
 	at := func(x time.Time) int { return int(x.Sub(begun) * barColumn / max(ended.Sub(begun), 1)) }
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	from, to := at(s.Begun.Time), max(at(s.Ended.Time), at(s.Begun.Time)+1)
-	bar, later := "", ""
-	if from >= barColumn && s.Begun.After(ended) {
+	bar, later := strings.Repeat(" ", min(from, barColumn))+strings.Repeat("█", max(min(to, barColumn+1)-from, 1)), ""
+	if s.Begun.After(ended) {
 		bar, later = strings.Repeat(" ", barColumn)+"▸", fmt.Sprintf(", begun %.2f ms later", ms(s.Begun.Sub(ended)))
-	} else {
-		bar = strings.Repeat(" ", min(from, barColumn)) + strings.Repeat("█", max(min(to, barColumn+1)-from, 1))
 	}
 	fmt.Fprintf(w, "%-*s|%-*s| %8.2f ms%s\n", nameColumn, strings.Repeat("  ", depth)+s.Name, barColumn+1, bar, ms(s.Ended.Sub(s.Begun.Time)), later)
 	for _, b := range s.below {
