@@ -233,7 +233,7 @@ func (c *cluster) watch(name string, p *process) {
 	case p.killed():
 		fmt.Fprintf(c.out, "%s was killed. To start it again: start %[1]s\n", name)
 	default:
-		fmt.Fprintf(c.out, "%s ended (%v), and is started again; its log is %s\n", name, p.err, c.nodes[name].log)
+		fmt.Fprintf(c.out, "%s ended (%v), and is started again; its log is %s\n", name, p.cmd.ProcessState, c.nodes[name].log)
 		select {
 		case <-c.life.Done():
 			return

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/authd-project/authd/internal/docs"
@@ -57,6 +58,37 @@ func TestKilled(t *testing.T) {
 		break
 	}
 	c.mainJob(t)
+}
+
+// A service that ends by itself is started again, as the restart policy says; one that somebody killed is not.
+func TestEnds(t *testing.T) {
+	const name = "orders"
+	c := newClient(t)
+	for _, tt := range []struct {
+		signal syscall.Signal
+		says   string
+	}{{syscall.SIGTERM, "orders ended (exit status 0), and is started again"}, {syscall.SIGKILL, "orders was killed. To start it again: start orders"}} {
+		p := shared.process(name)
+		if err := p.cmd.Process.Signal(tt.signal); err != nil {
+			t.Fatal(err)
+		}
+		<-p.done
+		until(t, "word of it", func() error {
+			if !strings.Contains(said.String(), tt.says) {
+				return fmt.Errorf("it says %s", said.String())
+			}
+			return nil
+		})
+		if tt.signal == syscall.SIGKILL {
+			if shared.process(name).runs() {
+				t.Error("it was started again after it was killed")
+			}
+			if err := shared.start(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		until(t, "the main job", func() error { return c.tryMainJob(t.Context()) })
+	}
 }
 
 func another(before, now string) error {
