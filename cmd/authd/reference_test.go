@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -164,5 +166,44 @@ func TestREADMECommands(t *testing.T) {
 		if words[0] != "authd" || err != nil || cmd == root || cmd.Args != nil && cmd.Args(cmd, rest) != nil {
 			t.Errorf("%q is no command of authd (%v)", command, err)
 		}
+	}
+}
+
+// Commands that pages name in a sentence are commands of the program, and so are their flags.
+func TestCommandsInSentences(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, page := range append(pages, "../../README.md", "../../CONTRIBUTING.md", "../../SECURITY.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("`authd ([a-z][^`]*)`").FindAllStringSubmatch(string(text), -1) {
+			if m[1] == "verify" { // a span of otelmw has this name
+				continue
+			}
+			named++
+			words := strings.Fields(m[1])
+			root := documentedRoot()
+			root.InitDefaultCompletionCmd()
+			cmd, _, err := root.Find(words)
+			if err != nil || !cmd.HasParent() {
+				t.Errorf("%s: `authd %s` is no command: %v", page, m[1], err)
+				continue
+			}
+			for _, word := range words {
+				name, isFlag := strings.CutPrefix(word, "--")
+				name, _, _ = strings.Cut(name, "=")
+				if isFlag && name != "help" && cmd.Flag(strings.TrimRight(name, ".,…")) == nil {
+					t.Errorf("%s: `authd %s`: %s has no flag %s", page, m[1], cmd.CommandPath(), word)
+				}
+			}
+		}
+	}
+	if named < 50 {
+		t.Errorf("only %d commands are named", named)
 	}
 }
