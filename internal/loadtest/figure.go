@@ -28,10 +28,13 @@ func (r *Report) Plot() string {
 }
 
 func millisName(ms float64) string {
-	if ms < 1 {
-		return Digits(ms*1000) + " µs"
+	switch {
+	case ms < 1:
+		return fmt.Sprintf("%.3g µs", ms*1000)
+	case ms >= 1000:
+		return fmt.Sprintf("%.3g s", ms/1000)
 	}
-	return Digits(ms) + " ms"
+	return fmt.Sprintf("%.3g ms", ms)
 }
 
 // plotLatencies has an axis on which each nine of a percentile is as wide as the one before.

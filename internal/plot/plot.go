@@ -21,7 +21,7 @@ const (
 
 // colors are those of the series of a chart, in order.
 func colors() []string {
-	return []string{ours, "#c0662c", "#5b8c3e", "#7a5195", "#b0303a", "#8a7a2b", "#444444"}
+	return []string{ours, "#c0662c", "#5b8c3e", "#7a5195", "#b0303a", "#8a7a2b", "#444444", "#d48ab0"}
 }
 
 // canvas is a picture that is being drawn.
@@ -176,7 +176,18 @@ const (
 	chartLeft = 70
 )
 
-func (c Chart) height() int { return chartBase + 50 + 18*((len(c.Series)-1)/3) }
+// columns of the names of the series: fewer where they are long.
+func (c Chart) columns() int {
+	const long = 25
+	for _, s := range c.Series {
+		if len(s.Name) > long {
+			return 2
+		}
+	}
+	return 3
+}
+
+func (c Chart) height() int { return chartBase + 50 + 18*((len(c.Series)-1)/c.columns()) }
 
 func (c Chart) drawing() string {
 	var out canvas
@@ -203,7 +214,8 @@ func (c Chart) drawing() string {
 		if len(s.Points) > 0 {
 			out.draw(`<path d="%s" fill="none" stroke="%s" stroke-width="2"/>`, path.String(), color)
 		}
-		out.text(chartLeft+float64(i%3)*200, float64(chartBase+38+18*(i/3)), "start", `fill="`+color+`"`, s.Name)
+		n := c.columns()
+		out.text(chartLeft+float64(i%n*600/n), float64(chartBase+38+18*(i/n)), "start", `fill="`+color+`"`, s.Name)
 	}
 	return out.String()
 }
