@@ -27,7 +27,8 @@ func newGrowth(r loadtest.Report, after time.Time, sizes []soakSize) *growth {
 	g := &growth{}
 	var samples []loadtest.Sample
 	for _, s := range r.Samples {
-		if r.Began.Add(time.Duration(s.At * float64(time.Second))).After(after) {
+		unread := slices.ContainsFunc(s.Servers, func(m loadtest.ServerMetrics) bool { return m.Resident == 0 }) // it was too busy to tell
+		if !unread && r.Began.Add(time.Duration(s.At*float64(time.Second))).After(after) {
 			samples = append(samples, s)
 		}
 	}

@@ -25,12 +25,12 @@ var (
 	soakPage = flag.String("soak.page", "", "page that TestSoak writes")
 )
 
-// soakArgs rotate keys every five seconds and let tokens die after ten, so that everything that comes also goes within the
+// soakArgs rotate keys every five seconds and let tokens die after twenty, so that everything that comes also goes within the
 // time of the test.
 func soakArgs() []string {
 	return []string{
 		"--rotate-every=5s", "--publish-ahead=4s", "--jwks-max-age=1s", "--jwks-overstay=1500ms", "--view-age=1s", "--skew=100ms",
-		"--access-ttl=10s", "--refresh-grace=3s", "--leeway=1s", "--session-idle=2m", "--session-absolute=30m",
+		"--access-ttl=20s", "--refresh-grace=10s", "--leeway=1s", "--session-idle=2m", "--session-absolute=30m",
 	}
 }
 

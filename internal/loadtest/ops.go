@@ -44,6 +44,7 @@ func (s *session) granted(a answer, asked time.Time) (outcome, string) {
 		s.again, s.rotated = 0, asked
 	}
 	s.id, s.access, s.refresh = g.SessionID, g.AccessToken, g.RefreshToken
+	s.unsure = false
 	s.expires = asked.Add(time.Duration(g.ExpiresIn) * time.Second)
 	return good, ""
 }
@@ -68,6 +69,7 @@ func (t *Target) login(ctx context.Context, c *client) (*session, outcome, strin
 // refresh takes the next tokens of a session.
 func (t *Target) refresh(ctx context.Context, c *client, s *session) (outcome, string) {
 	asked := time.Now()
+	s.unsure = true
 	a, o, detail := c.do(ctx, Request(http.MethodPost, t.host(), "/v1/refresh", "", contentJSON, `{"refresh_token":"`+s.refresh+`"}`))
 	if o != good {
 		return o, detail
@@ -172,11 +174,12 @@ func (w *worker) do(ctx context.Context, op Op, due time.Time, warmup bool) {
 		w.record(op, due, sent, noSession, "", warmup)
 		return
 	}
-	if op != Refresh && !w.alive(s) { // as a client does whose token has expired; the request is due after that
+	if op != Refresh && (s.unsure || !w.alive(s)) { // as a client does whose token has expired; the request is due after that
 		began := time.Now()
 		o, detail := w.refreshed(ctx, s)
 		w.record(Refresh, began, began, o, detail, warmup)
 		if o != good {
+			w.record(op, due, sent, noSession, "", warmup)
 			w.keep(s, o)
 			return
 		}
@@ -210,6 +213,10 @@ func (w *worker) useAgain(ctx context.Context, op Op, s *session, sent *time.Tim
 func (w *worker) keep(s *session, o outcome) {
 	if o == unauthorized {
 		w.sessions.doubt(s)
+		return
+	}
+	if s.unsure { // whether the server has rotated it: the retry must come within the grace
+		w.sessions.putFirst(s)
 		return
 	}
 	w.sessions.put(s)

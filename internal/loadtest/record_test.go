@@ -145,6 +145,29 @@ func TestPool(t *testing.T) {
 	})
 }
 
+// A session whose refresh may have happened is the next that is taken, wherever the others stand.
+func TestUnsureSessionsComeNext(t *testing.T) {
+	for before := range 5 {
+		var p pool
+		for range 6 {
+			p.begin(&session{})
+		}
+		for range before {
+			p.take(anySession)
+		}
+		s := p.take(anySession)
+		p.putFirst(s)
+		if p.take(anySession) != s {
+			t.Errorf("after %d others: another was taken", before)
+		}
+		for range 5 - before {
+			if other := p.take(anySession); other == nil || other == s {
+				t.Errorf("after %d others: one was lost", before)
+			}
+		}
+	}
+}
+
 // After the grace a session rotates, and may be refreshed as often again.
 func TestRestedSessionsMayBeRefreshed(t *testing.T) {
 	s := &session{again: 32, rotated: time.Unix(1000, 0)}

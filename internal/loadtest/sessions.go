@@ -16,6 +16,7 @@ type session struct {
 	expires             time.Time // of the access token
 	rotated             time.Time // when its refresh token last changed
 	again               int       // refreshes since then, which were answered with the same token
+	unsure              bool      // a refresh failed, and may have happened all the same
 }
 
 // pool holds the sessions that live and are not in use, the one that was used longest ago first.
@@ -31,6 +32,18 @@ func (p *pool) put(s *session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.resting = append(p.resting, s)
+}
+
+// putFirst puts a session where it is taken next.
+func (p *pool) putFirst(s *session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.first == 0 {
+		p.resting = append([]*session{s}, p.resting...)
+		return
+	}
+	p.first--
+	p.resting[p.first] = s
 }
 
 // begin puts a new session.

@@ -222,8 +222,8 @@ func (t *Target) Close(ctx context.Context) error {
 func (t *Target) end(ctx context.Context, c *client, s *session) bool {
 	for pause := 10 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, time.Second) {
 		if !t.alive(s) {
-			if o, _ := t.refresh(ctx, c, s); o != good && o != limited && o != unavailable {
-				return false
+			if o, _ := t.refresh(ctx, c, s); o.failed() {
+				return o == unauthorized // it has ended already
 			}
 		}
 		a, o, _ := c.do(ctx, t.logoutRequest(s))

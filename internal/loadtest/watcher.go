@@ -131,7 +131,7 @@ func (t *Target) readMetrics(ctx context.Context) []ServerMetrics {
 	}
 	all := make([]ServerMetrics, len(t.metrics))
 	for i, e := range t.metrics {
-		asking, cancel := context.WithTimeout(ctx, 2*time.Second)
+		asking, cancel := context.WithTimeout(ctx, 10*time.Second)
 		req, err := http.NewRequestWithContext(asking, http.MethodGet, e.url.String(), nil)
 		if err == nil {
 			if resp, err := t.asker.Do(req); err == nil {
