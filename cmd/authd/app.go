@@ -65,6 +65,7 @@ type app struct {
 	adminConfig   httpapi.AdminConfig
 	reloads       *reloader                     // nil where nobody can ask for one
 	stopping      func() error                  // nil until the process has been told to stop
+	listening     func() error                  // nil once the public port is open
 	jobs          []func(context.Context) error // each runs until its context ends
 	storeChecks   []httpapi.Check               // of the stores, for readiness
 	closers       []func() error                // closed last to first, also when construction stops half-way
@@ -75,7 +76,7 @@ func newApp(ctx context.Context, cfg Config, issuer string, log *slog.Logger) (_
 	log = slog.New(cfg.tracedLog(log.Handler()))
 	a := &app{
 		cfg: cfg, log: log, identity: processIdentity(), registry: prometheus.NewRegistry(), connections: &connections{cfg: cfg.ConnectionConfig, log: log},
-		stopping: ctx.Err,
+		stopping: ctx.Err, listening: func() error { return nil },
 	}
 	defer func() {
 		if err != nil {
@@ -239,7 +240,7 @@ func (a *app) openAdmin(sessions *session.Service, verifier *token.Verifier, rev
 		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
 		Users:       a.users, Sessions: sessions, Logins: a.limits.logins, Ends: a.ends, Revocations: revocations, Mirror: a.mirror,
 		Ring: a.view, Tokens: verifier, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway, Factors: a.factors, Backups: a.backups, Sealing: sealing{a},
-		Console: a.openConsole(a.publicConfig), Audit: a.tracedAudit(), Tracing: a.requestTraces(), Gatherer: a.registry, Checks: a.checks(), Metrics: a.metrics, Log: a.log,
+		Console: a.openConsole(a.publicConfig), Audit: a.tracedAudit(), Tracing: a.requestTraces(), Gatherer: a.registry, Checks: a.readyz(), Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Linger: a.cfg.ShutdownDelay, Drain: a.cfg.DrainTimeout},
 	}
 	if err := a.openReload(); err != nil {
@@ -271,6 +272,11 @@ func (a *app) checks() []httpapi.Check {
 			return nil
 		}},
 	}, a.storeChecks...)
+}
+
+// readyz are what must hold before requests should come: that they can be answered, and that there is a port for them.
+func (a *app) readyz() []httpapi.Check {
+	return append(a.checks(), httpapi.Check{Name: "listen", Probe: func(context.Context) error { return a.listening() }})
 }
 
 // awaitReady returns once all checks pass, or tells which did not when ctx ended.

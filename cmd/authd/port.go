@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -14,6 +15,7 @@ import (
 type port struct {
 	addr     string
 	listener net.Listener // nil until it is opened
+	opened   atomic.Bool
 }
 
 // newPort opens a port only when the system is to choose it, as nobody knows it otherwise.
@@ -38,8 +40,17 @@ func (p *port) open(ctx context.Context) (err error) {
 		var lc net.ListenConfig
 		lc.SetMultipathTCP(false) // or the server cannot refuse connections before it closes the port
 		p.listener, err = lc.Listen(ctx, "tcp", p.addr)
+		p.opened.Store(err == nil)
 	}
 	return err
+}
+
+// check fails until the port is open, or /readyz would call clients to a closed one.
+func (p *port) check() error {
+	if !p.opened.Load() {
+		return fmt.Errorf("%s is not open yet", p.addr)
+	}
+	return nil
 }
 
 func (p *port) close() error {

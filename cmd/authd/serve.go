@@ -76,7 +76,7 @@ func serve(ctx context.Context, cfg Config, stdout io.Writer, log *slog.Logger) 
 	go func() { jobs <- a.run(background) }()
 
 	servers, serving := errgroup.WithContext(ctx)
-	a.stopping = serving.Err
+	a.stopping, a.listening = serving.Err, public.check
 	servers.Go(func() error { return a.servePublic(serving, public, stdout) })
 	servers.Go(func() error { return a.admin.Serve(serving, admin) })
 	servers.Go(func() error { return extAuthz(serving) })

@@ -78,7 +78,7 @@ func TestPortOpensWhenReady(t *testing.T) {
 	if err := client.Del(t.Context(), key).Err(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "ready", func() bool { return strings.Contains(p.out.String(), "\nready\n") })
+	until(t, "a yes", func() bool { return getJSON(t, admin+"/readyz", &struct{}{}) == http.StatusOK })
 	if err := connect(); err != nil {
 		t.Errorf("connecting once it is ready: %v", err)
 	}
