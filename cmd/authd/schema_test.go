@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"database/sql"
 	"encoding/json"
 	"os"
@@ -83,7 +84,9 @@ func content(t *testing.T, folder string) string {
 // refuses starts authd, which must end and say what to start instead.
 func refuses(t *testing.T, what, where string, args ...string) (said string) {
 	t.Helper()
-	out, err := command(t.Context(), "", append([]string{
+	ctx, cancel := context.WithTimeout(t.Context(), patience) // or it would serve for ever
+	defer cancel()
+	out, err := command(ctx, "", append([]string{
 		"serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--issuer", "http://127.0.0.1:1",
 	}, args...)...)
 	for _, told := range []string{where, "stored by a newer release", "start authd 9.9.9, or the release before it"} {
