@@ -31,10 +31,9 @@ type Backup interface {
 // backup sends a backup. It is no GET, as nothing may repeat or keep it that does not know what it is, and as it is recorded.
 func (a *admin) backup(x *exchange) error {
 	var r adminapi.BackupRequest
-	if err := readObject(x, field{Name: "with_kek", Into: &r.WithKEK}, field{Name: "keys_only", Into: &r.KeysOnly}); err != nil {
+	if err := readObject(x, field{Name: "keys_only", Into: &r.KeysOnly}); err != nil {
 		return err
 	}
-	x.note("with_kek", strconv.FormatBool(r.WithKEK))
 	x.note("keys_only", strconv.FormatBool(r.KeysOnly))
 	// It takes longer than other requests, and as long as its client likes.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.ctx()), backupTime)

@@ -173,9 +173,10 @@ func (a *app) openSessions(issuer string, st stores, status token.StatusAllocato
 	if err != nil {
 		return nil, err
 	}
+	// Revocations are kept for the leeway that a verifier may have at most, whatever that of this authd is.
 	return session.NewService(session.ServiceConfig{
 		Store: st.sessions, Accounts: a.users, Tokens: a.tracedTokens(issuerOf), MACKeys: a.view, Revocations: st.revocations, Mirror: a.mirror,
-		Limits: a.cfg.sessionLimits(), AccessTTL: a.tokenLife, Leeway: a.cfg.Leeway, Logger: a.log,
+		Limits: a.cfg.sessionLimits(), AccessTTL: a.tokenLife, Leeway: token.DefaultLeeway, Logger: a.log,
 		Ended: auditedEnds{a.tracedAudit()},
 	})
 }
@@ -239,7 +240,7 @@ func (a *app) openAdmin(sessions *session.Service, verifier *token.Verifier, rev
 	a.adminConfig = httpapi.AdminConfig{
 		TokenSHA256: sha256.Sum256([]byte(a.adminToken)),
 		Users:       a.users, Sessions: sessions, Logins: a.limits.logins, Ends: a.ends, Revocations: revocations, Mirror: a.mirror,
-		Ring: a.view, Tokens: verifier, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + a.cfg.Leeway, Factors: a.factors, Backups: a.backups, Sealing: sealing{a},
+		Ring: a.view, Tokens: verifier, Keys: a.rotator, Leadership: a.leadership, TokenLife: a.tokenLife + token.DefaultLeeway, Factors: a.factors, Backups: a.backups, Sealing: sealing{a},
 		Console: a.openConsole(a.publicConfig), Audit: a.tracedAudit(), Tracing: a.requestTraces(), Gatherer: a.registry, Checks: a.readyz(), Metrics: a.metrics, Log: a.log,
 		Limits: httpapi.Limits{Linger: a.cfg.ShutdownDelay, Drain: a.cfg.DrainTimeout},
 	}

@@ -28,9 +28,11 @@ const (
 	factorsFile = "factors.db"
 	stateFile   = "authd.db"
 	ringFile    = "ring.json"
-	kekFile     = "kek"
 	hookFile    = "audit-webhook-secret"
 )
+
+// kekFile has the key-encryption key of an embedded ring, in the data folder. It is in no backup, and no request hands it out.
+const kekFile = "kek"
 
 // backups takes backups of what this process keeps. What others keep, such as Redis or PostgreSQL, is not its business, but
 // for the key ring.
@@ -47,7 +49,7 @@ type backups struct {
 // session whose account has changed meanwhile is one that ended too much, and never one that ended too little.
 func (b *backups) Take(ctx context.Context, r adminapi.BackupRequest) (_ httpapi.Backup, err error) {
 	t := &takenBackup{header: backup.Header{
-		MadeAt: time.Now().UTC(), MadeBy: buildVersion(), Issuer: b.issuer, Sessions: b.cfg.where(), Keys: b.cfg.Keys, WithKEK: r.WithKEK,
+		MadeAt: time.Now().UTC(), MadeBy: buildVersion(), Issuer: b.issuer, Sessions: b.cfg.where(), Keys: b.cfg.Keys,
 	}}
 	if t.header.KEK, err = kekID(b.kek()); err != nil {
 		return nil, err
@@ -67,11 +69,6 @@ func (b *backups) Take(ctx context.Context, r adminapi.BackupRequest) (_ httpapi
 	}
 	if r.KeysOnly || b.cfg.shared() {
 		if err := b.copyRing(ctx, t); err != nil {
-			return nil, err
-		}
-	}
-	if r.WithKEK {
-		if err := t.write(kekFile, []byte(b.kek()+"\n")); err != nil {
 			return nil, err
 		}
 	}
@@ -204,7 +201,7 @@ func removeOldBackups(data string) (err error) {
 }
 
 func newBackupCommand(env environment) *cobra.Command {
-	cmd := &cobra.Command{
+	return adminCommand(env, &cobra.Command{
 		Use:     "backup FILE",
 		Short:   "Back up what this authd keeps, while it runs or not; - writes to standard output",
 		GroupID: "operate",
@@ -215,10 +212,8 @@ nobody's work. What Redis and PostgreSQL keep is theirs to back up.
 The file is confidential: it holds password hashes, and who is logged in where. Keys and second factors in it are sealed
 under the key-encryption key, which is NOT in it. Keep that key somewhere else; without it they are lost.`,
 		Args: cobra.ExactArgs(1),
-	}
-	withKEK := cmd.Flags().Bool("with-kek", false, "put the key-encryption key into the backup as well: whoever reads it can then make tokens")
-	return adminCommand(env, cmd, func(cmd *cobra.Command, args []string, c *adminclient.Client) error {
-		return takeBackup(cmd, c, args[0], adminapi.BackupRequest{WithKEK: *withKEK})
+	}, func(cmd *cobra.Command, args []string, c *adminclient.Client) error {
+		return takeBackup(cmd, c, args[0], adminapi.BackupRequest{})
 	})
 }
 
@@ -264,11 +259,7 @@ func tellBackup(w io.Writer, name string, h backup.Header, files []backup.File) 
 		parts = append(parts, fmt.Sprintf("%s (%d bytes)", f.Name, f.Size))
 	}
 	fmt.Fprintf(w, "backed up to %s, as of %s: %s\n", name, h.MadeAt.Format(time.RFC3339), strings.Join(parts, ", "))
-	if h.WithKEK {
-		fmt.Fprintf(w, "WARNING: the key-encryption key %s IS in it. Whoever reads it can make tokens of anybody.\n", h.KEK)
-	} else {
-		fmt.Fprintf(w, "The key-encryption key %s is NOT in it. Keep it elsewhere: without it no key and no second factor in the backup can be used.\n", h.KEK)
-	}
+	fmt.Fprintf(w, "The key-encryption key %s is NOT in it. Keep it elsewhere: without it no key and no second factor in the backup can be used.\n", h.KEK)
 	if h.Sessions == "Redis" {
 		fmt.Fprintln(w, "Sessions and revocations are in Redis, and not in it.")
 	}

@@ -62,10 +62,10 @@ func (i *installation) ask(g grant) (status int) {
 }
 
 // backUp takes a backup of the running authd.
-func (i *installation) backUp(args ...string) (file, said string) {
+func (i *installation) backUp() (file, said string) {
 	i.t.Helper()
 	file = filepath.Join(i.t.TempDir(), "backup.tar")
-	return file, i.authd(i.t, "", append([]string{"backup", file}, args...)...)
+	return file, i.authd(i.t, "", "backup", file)
 }
 
 // restore restores a backup to a new folder, where the key-encryption key of the old one is.
@@ -216,15 +216,14 @@ func TestRestoreKeepsSessionsWhereAsked(t *testing.T) {
 	stays, leaves := i.login(t, "alice", alicesPassword), i.login(t, "alice", alicesPassword)
 	gone := i.login(t, "alice", alicesPassword)
 	i.logout(t, gone, "session")
-	file, _ := i.backUp("--with-kek")
+	file, _ := i.backUp()
 	i.logout(t, leaves, "session")
 	kid := keyID(t, stays.AccessToken)
 	i.terminate(t)
 
-	data := t.TempDir()
-	said, err := command(t.Context(), "", "restore", file, "--keep-sessions", "--data", data, "--admin-listen", "127.0.0.1:1")
-	if err != nil || !strings.Contains(said, "logged out after the backup is logged in again") {
-		t.Fatalf("restore: %v\n%s", err, said)
+	data, said := restore(t, file, i.kek(), "--keep-sessions")
+	if !strings.Contains(said, "logged out after the backup is logged in again") {
+		t.Errorf("restore said\n%s", said)
 	}
 	i.start(data)
 	if status := i.verify(t, stays.AccessToken); status != http.StatusOK {

@@ -156,7 +156,7 @@ func (c *Config) complete() {
 	c.AuditConfig.complete(c.Data)
 	c.completeCluster()
 	if c.KEKFile == "" && !c.shared() {
-		c.KEKFile = filepath.Join(c.Data, "kek")
+		c.KEKFile = filepath.Join(c.Data, kekFile)
 	}
 	if c.AdminTokenFile == "" {
 		c.AdminTokenFile = filepath.Join(c.Data, "admin-token")

@@ -35,7 +35,7 @@ func TestDrillEmbeddedFileDeleted(t *testing.T) {
 	i := install(t, t.TempDir())
 	i.authd(t, alicesPassword, "user", "add", "alice")
 	g := i.login(t, "alice", alicesPassword)
-	file, _ := i.backUp("--with-kek")
+	file, _ := i.backUp()
 	began := time.Now()
 	for _, name := range []string{"authd.db", "users.db"} {
 		if err := os.Remove(filepath.Join(i.Data, name)); err != nil {
@@ -53,10 +53,7 @@ func TestDrillEmbeddedFileDeleted(t *testing.T) {
 	}
 	refusesToStart(t, i.Data, "missing", "Restore a backup")
 
-	data := t.TempDir()
-	if out, err := command(t.Context(), "", "restore", file, "--data", data, "--admin-listen", "127.0.0.1:1"); err != nil {
-		t.Fatalf("restore: %v\n%s", err, out)
-	}
+	data, _ := restore(t, file, i.kek())
 	i.start(data)
 	outcome(t, "embedded file deleted: restored and serving", began)
 	if status := i.verify(t, g.AccessToken); status != http.StatusUnauthorized {

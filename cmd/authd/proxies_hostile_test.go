@@ -119,11 +119,11 @@ var hostileRequests = []hostile{
 func TestProxiesHostileRequests(t *testing.T) {
 	t.Parallel()
 	authd := serve(t, t.TempDir(), "--demo")
-	token := authd.login(t, demoUser, demoPassword).AccessToken
-	want := identityOf(t, authd, token)
 	for name := range proxies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			token := authd.login(t, demoUser, demoPassword).AccessToken // here, as it may wait for longer than a token lives
+			want := identityOf(t, authd, token)
 			p := startProxied(t, name, authd.URL)
 			for _, h := range hostileRequests {
 				p.checkHostile(t, h, token, want)

@@ -156,7 +156,7 @@ func (r *restoring) makeRoom() error {
 // restorable are the files that a backup may have, in the order in which they get into place: the one without which authd
 // does not start comes last.
 func restorable() []string {
-	return []string{usersFile, factorsFile, hookFile, kekFile, stateFile}
+	return []string{usersFile, factorsFile, hookFile, stateFile}
 }
 
 // clean removes what this or an earlier attempt has put there.

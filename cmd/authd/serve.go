@@ -50,7 +50,7 @@ func serve(ctx context.Context, cfg Config, stdout io.Writer, log *slog.Logger) 
 	if err != nil {
 		return err
 	}
-	defer public.close()
+	defer func() { _ = public.close() }() // at its end Serve has closed it
 	defer admin.Close()
 	issuer := cfg.issuerAt(public.addr)
 	cfg.auditOutput = stdout

@@ -60,7 +60,7 @@ func (a *app) openStatusLists(issuer string, file *boltfile.File) (token.StatusA
 	uri := issuer + "/v1/statuslists"
 	period := a.cfg.AccessTTL.Truncate(time.Second)
 	a.statusLists, err = statuslist.NewPublisher(statuslist.PublisherConfig{
-		Register: register, Revocations: a.mirror, Keys: a.view, URI: uri, Period: period, TokenLife: a.tokenLife, Leeway: a.cfg.Leeway,
+		Register: register, Revocations: a.mirror, Keys: a.view, URI: uri, Period: period, TokenLife: a.tokenLife, Leeway: token.DefaultLeeway,
 		TTL: a.cfg.StatusListTTL, Life: min(listLives*a.cfg.StatusListTTL, a.cfg.AccessTTL), Log: a.log,
 	})
 	if err != nil {

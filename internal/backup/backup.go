@@ -45,7 +45,6 @@ type Header struct {
 	Sessions string `json:"sessions"`
 	Keys     string `json:"keys"`
 	KEK      string `json:"kek_id"` // names the key-encryption key that seals, and does not tell it
-	WithKEK  bool   `json:"with_kek"`
 }
 
 // File is a file in a backup.
