@@ -83,20 +83,20 @@ type capacityEffort struct {
 	verifiers         []int
 	users             []int
 	rounds            int
-	rates             map[string]int
+	rates             map[string]int // requests a second; of feed: logouts, each of which every verifier here is asked about
 }
 
 func capacityEfforts(short bool) capacityEffort {
 	if short {
 		return capacityEffort{
 			time: 500 * time.Millisecond, mirrors: []int{1000, 10_000}, sessions: []int{50, 100}, verifiers: []int{1, 3}, users: []int{100, 1000}, rounds: 4,
-			rates: map[string]int{"login": 10, "refresh": 50, "forward-auth": 100, "introspect": 100, "logout": 20},
+			rates: map[string]int{"login": 10, "refresh": 50, "forward-auth": 100, "introspect": 100, "logout": 20, "feed": 10},
 		}
 	}
 	return capacityEffort{
 		time: 10 * time.Second, mirrors: []int{1000, 10_000, 100_000, 1_000_000, 10_000_000}, sessions: []int{1000, 10_000, 30_000},
 		verifiers: []int{1, 10, 100, 300}, users: []int{1000, 10_000, 100_000, 1_000_000}, rounds: 20,
-		rates: map[string]int{"login": 10, "refresh": 1000, "forward-auth": 2000, "introspect": 2000, "logout": 100},
+		rates: map[string]int{"login": 10, "refresh": 1000, "forward-auth": 2000, "introspect": 2000, "logout": 100, "feed": 10},
 	}
 }
 
@@ -290,7 +290,7 @@ func pointsOfFeeds(ctx context.Context, l *lab, e capacityEffort, p *Points) err
 	}
 	for _, n := range e.verifiers {
 		for _, mix := range []string{"forward-auth=1", "login=1,logout=1"} {
-			run, err := l.bench(ctx, authd, e.time, "--mix", mix, "--rate", strconv.Itoa(2*e.rates["logout"]), "--accounts", accounts,
+			run, err := l.bench(ctx, authd, e.time, "--mix", mix, "--rate", strconv.Itoa(2*e.rates["feed"]), "--accounts", accounts,
 				"--guards", strconv.Itoa(n), "--sessions=100")
 			if err != nil {
 				return err
