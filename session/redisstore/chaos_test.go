@@ -25,9 +25,7 @@ func witnessed(t *testing.T, replicas int, dial func() redis.UniversalClient) (w
 	w = sessiontest.NewWitness(t, stores...)
 	ids := w.Create("alice", 8) // they spread over a cluster
 	w.Settle("in peace")
-	if !w.End(ids[:4]...) {
-		t.Fatal("ends are not acknowledged")
-	}
+	await(t, "acknowledged ends", func() bool { return w.End(ids[:4]...) })
 	w.Settle("half of them ended")
 	return w, ids[4:]
 }
