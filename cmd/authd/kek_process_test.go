@@ -61,20 +61,27 @@ func (s *server) sealing(t *testing.T) (table map[string]string, mayGo string) {
 	return table, mayGo
 }
 
+// startSealing starts n authd, each with a file of its own that has one key-encryption key.
+func startSealing(t *testing.T, n int, kek keys.KEK) *kekRotation {
+	t.Helper()
+	r := &kekRotation{replicas: &replicas{t: t, args: []string{
+		"--redis", "redis://" + testenv.Redis(t), "--issuer", "http://127.0.0.1:1", "--election-lease", lease.String(), "--refresh-replays=1000",
+	}}}
+	for i, folder := range sharedUsers(t, n) {
+		r.files = append(r.files, newKEK(t))
+		writeKEKs(t, r.files[i], kek)
+		r.servers = append(r.servers, serve(t, folder, append(slices.Clone(r.args), "--kek-file", r.files[i])...))
+	}
+	r.awaitLeader(0)
+	return r
+}
+
 // The key-encryption key is changed while people work: every authd gets the new one behind the old, then in front, then
 // alone, one after another, some killed in between. No key is lost, no token is refused, no second factor either.
 func TestKEKRotation(t *testing.T) {
 	t.Parallel()
 	old, next := keys.GenerateKEK(), keys.GenerateKEK()
-	r := &kekRotation{replicas: &replicas{t: t, args: []string{
-		"--redis", "redis://" + testenv.Redis(t), "--issuer", "http://127.0.0.1:1", "--election-lease", lease.String(), "--refresh-replays=1000",
-	}}}
-	for i, folder := range sharedUsers(t, 3) {
-		r.files = append(r.files, newKEK(t))
-		writeKEKs(t, r.files[i], old)
-		r.servers = append(r.servers, serve(t, folder, append(slices.Clone(r.args), "--kek-file", r.files[i])...))
-	}
-	r.awaitLeader(0)
+	r := startSealing(t, 3, old)
 	first := r.servers[0].login(t, "alice", alicesPassword)
 	secret := r.servers[0].enrol(t, first)
 	jwks := r.servers[0].jwks(t)
@@ -129,15 +136,7 @@ func TestKEKRotation(t *testing.T) {
 func TestKEKInFrontTooEarly(t *testing.T) {
 	t.Parallel()
 	old, next := keys.GenerateKEK(), keys.GenerateKEK()
-	r := &kekRotation{replicas: &replicas{t: t, args: []string{
-		"--redis", "redis://" + testenv.Redis(t), "--issuer", "http://127.0.0.1:1", "--election-lease", lease.String(), "--refresh-replays=1000",
-	}}}
-	for i, folder := range sharedUsers(t, 2) {
-		r.files = append(r.files, newKEK(t))
-		writeKEKs(t, r.files[i], old)
-		r.servers = append(r.servers, serve(t, folder, append(slices.Clone(r.args), "--kek-file", r.files[i])...))
-	}
-	r.awaitLeader(0)
+	r := startSealing(t, 2, old)
 	g := r.servers[0].login(t, "alice", alicesPassword)
 	jwks := r.servers[0].jwks(t)
 	left := r.servers[1]

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,15 +44,11 @@ lost as well, as with Redis that holds everything, restore nothing: the first au
 		if err != nil {
 			return fmt.Errorf("settings:\n%w", err)
 		}
-		in := cmd.InOrStdin()
-		if args[0] != "-" {
-			file, err := os.Open(args[0])
-			if err != nil {
-				return err
-			}
-			defer file.Close()
-			in = file
+		in, err := openBackup(cmd, args[0])
+		if err != nil {
+			return err
 		}
+		defer in.Close()
 		cfg.LogFormat, cfg.LogLevel = "text", "warn"
 		return restoreRing(cmd.Context(), cfg, env, in, cmd.OutOrStdout())
 	}

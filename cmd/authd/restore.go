@@ -64,15 +64,11 @@ Changes of accounts after the backup are lost either way: docs/backup.md says ho
 		if err != nil {
 			return fmt.Errorf("settings:\n%w", err)
 		}
-		in := cmd.InOrStdin()
-		if args[0] != "-" {
-			file, err := os.Open(args[0])
-			if err != nil {
-				return err
-			}
-			defer file.Close()
-			in = file
+		in, err := openBackup(cmd, args[0])
+		if err != nil {
+			return err
 		}
+		defer in.Close()
 		r := &restoring{cfg: cfg, o: o, dir: filepath.Join(cfg.Data, restoringFolder), now: time.Now()}
 		if err := r.run(cmd.Context(), in); err != nil {
 			return fmt.Errorf("restoring %s to %s, which has nothing of it: %w", args[0], cfg.Data, err)
@@ -81,6 +77,14 @@ Changes of accounts after the backup are lost either way: docs/backup.md says ho
 		return nil
 	}
 	return cmd
+}
+
+// openBackup opens a file to restore from; - is standard input.
+func openBackup(cmd *cobra.Command, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(cmd.InOrStdin()), nil
+	}
+	return os.Open(name)
 }
 
 // restoring is one restoration.
